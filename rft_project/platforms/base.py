@@ -1,0 +1,60 @@
+"""The port: what the product needs from any platform. Adapters return values and never save anything."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from pydantic import BaseModel
+
+from .types import (
+    Capabilities,
+    Checkpoint,
+    DeploymentStatus,
+    DeployRequest,
+    EventPage,
+    Handle,
+    Sample,
+    SampleRequest,
+    TrainingRequest,
+    TrainingStatus,
+)
+
+
+class Platform(Protocol):
+    """Every method raises :class:`~rft_project.platforms.errors.PlatformError` and nothing else."""
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    credentials: ClassVar[type[BaseModel]]
+
+    def capabilities(self) -> Capabilities:
+        """Models, grader kinds and limits; may call the platform."""
+
+    def check(self) -> None:
+        """One cheap real call that proves the credentials work."""
+
+    def sample(self, request: SampleRequest) -> Sample: ...
+
+    def embed(self, texts: list[str], model: str = "") -> list[list[float]]: ...
+
+    def start_training(self, request: TrainingRequest) -> Handle:
+        """Start a job, or find the one already started with ``request.key``."""
+
+    def find_training(self, key: str) -> Handle | None:
+        """The job an earlier start with this key made, if the platform knows one."""
+
+    def training(self, handle: Handle) -> TrainingStatus: ...
+
+    def events(self, handle: Handle, after: str | None = None) -> EventPage: ...
+
+    def checkpoints(self, handle: Handle) -> list[Checkpoint]: ...
+
+    def cancel_training(self, handle: Handle) -> None:
+        """Idempotent."""
+
+    def deploy(self, request: DeployRequest) -> Handle: ...
+
+    def deployment(self, handle: Handle) -> DeploymentStatus: ...
+
+    def undeploy(self, handle: Handle) -> None:
+        """Idempotent."""

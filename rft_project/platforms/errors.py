@@ -1,0 +1,39 @@
+"""The one error that leaves an adapter.
+
+PlatformError
+ ├─ NotSupported      the platform cannot do this at all
+ └─ Unknown           a spending call ended without a clear answer: look the job up before trying again
+"""
+
+from __future__ import annotations
+
+
+class PlatformError(Exception):
+    """Something a platform refused or failed to do; ``str(error)`` is a sentence for people.
+
+    ``retryable``: the same call may work later. ``retry_after``: seconds the platform asked us to wait.
+    ``code``: its own error code, for support. ``status``: the HTTP status, if there was one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        code: str = "",
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.code = code
+        self.status = status
+
+
+class NotSupported(PlatformError):
+    """The platform has no such ability."""
+
+
+class Unknown(PlatformError):
+    """A call that may have taken effect ended without an answer."""

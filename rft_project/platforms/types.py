@@ -1,0 +1,217 @@
+"""Shared vocabulary of the platform port: plain values, no Django, no network.
+
+Messages travel as the JSON the field uses (``{"role", "content", "tool_calls", "tool_call_id"}``); everything that
+crosses the port is one of the frozen models below. Models of what *we* send forbid unknown keys.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+JsonDict = dict[str, Any]
+Message = dict[str, Any]
+
+
+class Value(BaseModel):
+    """Frozen value object; unknown keys are an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def text_of(content: Any) -> str:
+    """Text of a message's content: a string as it is, of a list of parts the text parts joined by newlines, else ''."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        parts = [p.get("text") for p in content if isinstance(p, dict)]
+        return "\n".join(p for p in parts if isinstance(p, str))
+    return ""
+
+
+def last_user_text(messages: list[Message]) -> str:
+    """Text of the last message with role ``user``, or ''."""
+    for message in reversed(messages):
+        if isinstance(message, dict) and message.get("role") == "user":
+            return text_of(message.get("content"))
+    return ""
+
+
+class Access(StrEnum):
+    """Who can start training on a model today."""
+
+    OPEN = "open"
+    EXISTING = "existing"
+    INVITATION = "invitation"
+    RETIRED = "retired"
+
+
+class Bound(Value):
+    """Range of one hyperparameter; ``None`` means unbounded on that side."""
+
+    default: float | int | str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: list[str] = []
+    integer: bool = False
+    label: str = ""
+    help: str = ""
+
+
+class ModelInfo(Value):
+    """A base model as the catalogue describes it."""
+
+    id: str
+    label: str
+    platform: str
+    access: Access = Access.OPEN
+    retires: str | None = None  # ISO date
+    summary: str = ""
+    method: str = "reinforcement"
+    hyperparameters: dict[str, Bound] = {}
+    grader_types: list[str] = []
+    min_rows: int = 1
+    max_train_rows: int | None = None
+    max_valid_rows: int | None = None
+    needs_allowed_answers: bool = False
+    max_answer_tokens: int | None = None
+    usd_per_hour: float | None = None  # None: not known; 0: free
+    usd_per_million_tokens: float | None = None
+
+
+class Capabilities(Value):
+    """What a platform can do here and now."""
+
+    sample: bool = False
+    embed: bool = False
+    train: bool = False
+    deploy: bool = False
+    pause: bool = False
+    models: list[ModelInfo] = []
+    notice: str = ""  # a sentence for people, e.g. "closed to new customers since …"
+
+
+class Usage(Value):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class SampleRequest(Value):
+    """Ask ``model`` for ``n`` answers to one prompt. ``temperature`` 0 means greedy."""
+
+    model: str
+    messages: list[Message]
+    n: int = Field(1, ge=1)
+    temperature: float = Field(1.0, ge=0.0)
+    max_tokens: int = Field(256, ge=1)
+    seed: int | None = None
+    tools: list[JsonDict] = []
+    response_format: JsonDict | None = None
+    allowed_answers: list[str] = []  # only for models whose catalogue entry needs them
+
+
+class Answer(Value):
+    """One sampled answer. ``tool_calls`` in chat-completions form."""
+
+    text: str
+    tool_calls: list[JsonDict] = []
+    finish_reason: str = "stop"
+
+
+class Sample(Value):
+    """The answers to one request, in order, with the usage of the whole request and seconds it took."""
+
+    answers: list[Answer]
+    usage: Usage = Usage()
+    seconds: float = 0.0
+
+
+class TrainingRequest(Value):
+    """One RFT job. ``key`` identifies the intent: starting twice with one key never makes two jobs."""
+
+    key: str
+    model: str
+    train_rows: list[JsonDict]  # {"messages": […], "tools"?: […], **item fields}
+    valid_rows: list[JsonDict]
+    grader: JsonDict
+    hyperparameters: JsonDict = {}
+    suffix: str = ""
+    seed: int = 0
+    response_format: JsonDict | None = None
+    allowed_answers: list[str] = []
+
+
+class Handle(Value):
+    """A platform's own id for something it made."""
+
+    id: str
+    kind: str = "job"
+
+
+class State(StrEnum):
+    """One vocabulary for every platform's status words."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+class Checkpoint(Value):
+    id: str
+    model: str
+    step: int
+    metrics: dict[str, float] = {}
+
+
+class TrainingStatus(Value):
+    """What the platform says of a job. ``word`` is its own status word, ``detail`` a sentence for people."""
+
+    state: State
+    word: str
+    detail: str = ""
+    model: str | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    raw: JsonDict = {}
+
+
+class TrainingEvent(Value):
+    """A log line or a set of metrics. Series names: train_reward, valid_reward, flat_share, entropy,
+    answer_tokens, reward:<component>, seconds, errors."""
+
+    id: str
+    at: float  # epoch seconds
+    level: str = "info"
+    message: str = ""
+    step: int | None = None
+    total_steps: int | None = None
+    metrics: dict[str, float] = {}
+
+
+class EventPage(Value):
+    """Events in the order they happened and the cursor to ask with next time."""
+
+    events: list[TrainingEvent]
+    cursor: str | None = None
+
+
+class DeployRequest(Value):
+    key: str
+    model: str
+    name: str = ""
+
+
+class DeploymentStatus(Value):
+    state: State
+    word: str
+    detail: str = ""
+    model: str = ""  # what to put into `model` when calling it
