@@ -1,0 +1,134 @@
+"""Hyperparameters of the built-in GRPO trainer: what the app shows, and the checked values a run uses. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rft_project.platforms.types import Bound
+
+#: Defaults are the ones that learned on a CPU; see the notes at each. Order is the order of the form.
+HYPERPARAMETERS: dict[str, Bound] = {
+    "steps": Bound(
+        default=40,
+        minimum=1,
+        maximum=5000,
+        integer=True,
+        label="Steps",
+        help="How many times the model answers a batch of prompts and is updated once.",
+    ),
+    "learning_rate": Bound(
+        default=2e-4,
+        minimum=1e-6,
+        maximum=1e-2,
+        label="Learning rate",
+        help="Size of each update; above 0.0005 small models tend to collapse onto one answer.",
+    ),
+    "prompts_per_step": Bound(
+        default=12,
+        minimum=1,
+        maximum=512,
+        integer=True,
+        label="Prompts per step",
+        help="Different training prompts answered in each step.",
+    ),
+    "answers_per_prompt": Bound(
+        default=8,
+        minimum=2,
+        maximum=64,
+        integer=True,
+        label="Answers per prompt",
+        help="Answers sampled for each prompt and compared with each other; the better ones are made more likely.",
+    ),
+    "max_answer_tokens": Bound(
+        default=16,
+        minimum=1,
+        maximum=512,
+        integer=True,
+        label="Longest answer (tokens)",
+        help="Answers are cut here; training time grows with it.",
+    ),
+    "temperature": Bound(
+        default=1.0,
+        minimum=0.1,
+        maximum=2.0,
+        label="Sampling temperature",
+        help="How varied the sampled answers are; 1.0 samples from the model as it is.",
+    ),
+    "entropy_bonus": Bound(
+        default=0.02,
+        minimum=0.0,
+        maximum=0.2,
+        label="Entropy bonus",
+        help="Small reward for staying undecided; it keeps the answers from becoming all alike. 0 turns it off.",
+    ),
+    "entropy_target": Bound(
+        default=0.4,
+        minimum=0.0,
+        maximum=5.0,
+        label="Entropy target (nat)",
+        help="The entropy bonus acts only while the mean token entropy is below this.",
+    ),
+    "lora_rank": Bound(
+        default=16,
+        minimum=1,
+        maximum=128,
+        integer=True,
+        label="LoRA rank",
+        help="Size of the adapter that is trained; the model's own weights stay as they are.",
+    ),
+    "eval_interval": Bound(
+        default=10,
+        minimum=1,
+        maximum=1000,
+        integer=True,
+        label="Evaluation interval (steps)",
+        help="The validation prompts are answered, and a checkpoint is kept, every so many steps.",
+    ),
+}
+
+#: Not shown: fixed by the measurements behind the defaults.
+WARMUP_STEPS = 3
+GRADIENT_CLIP = 1.0
+LORA_ALPHA_PER_RANK = 2.0
+ADAM_BETAS = (0.9, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Checked hyperparameters of one run; units and ranges as in ``HYPERPARAMETERS``."""
+
+    steps: int
+    learning_rate: float
+    prompts_per_step: int
+    answers_per_prompt: int
+    max_answer_tokens: int
+    temperature: float
+    entropy_bonus: float
+    entropy_target: float
+    lora_rank: int
+    eval_interval: int
+
+
+def parse(values: Mapping[str, Any]) -> Settings:
+    """Settings of a run. Missing, ``None`` and ``"auto"`` mean the default.
+
+    Raises ValueError with one sentence on an unknown name, a value that is no number, or one out of its bounds.
+    """
+    unknown = sorted(set(values) - set(HYPERPARAMETERS))
+    if unknown:
+        raise ValueError(f"There is no hyperparameter “{unknown[0]}”; known are {', '.join(HYPERPARAMETERS)}.")
+    return Settings(**{name: _number(name, bound, values.get(name)) for name, bound in HYPERPARAMETERS.items()})
+
+
+def _number(name: str, bound: Bound, value: Any) -> Any:
+    if value is None or value == "auto":
+        value = bound.default
+    if isinstance(value, bool) or not isinstance(value, int | float) or (bound.integer and value != int(value)):
+        kind = "a whole number" if bound.integer else "a number"
+        raise ValueError(f"Hyperparameter “{name}” must be {kind}, not {value!r}.")
+    low, high = bound.minimum, bound.maximum
+    if not (low is None or value >= low) or not (high is None or value <= high):
+        raise ValueError(f"Hyperparameter “{name}” must be between {low:g} and {high:g}, not {value!r}.")
+    return int(value) if bound.integer else float(value)
