@@ -1,0 +1,217 @@
+"""Datasets and their records. The narrow row is what lists and counts read; the payload lies apart in RawRecord."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from datasets_app.core.records import Trace, loads
+from datasets_app.core.sanitizing import SanitizeConfig
+from datasets_app.core.topics import TopicTree
+from rft_project.connections.models import Workspace
+
+if TYPE_CHECKING:
+    from rft_project.jobs.models import Job
+
+VALID, INVALID, DUPLICATE = "valid", "invalid", "duplicate"
+TRACE, GENERATED, MANUAL = "trace", "generated", "manual"
+UNKNOWN = "unknown"  # categorized, and no topic fits
+
+
+class DatasetQuerySet(models.QuerySet["Dataset"]):
+    def of(self, user: Any) -> DatasetQuerySet:
+        return self.filter(workspace__memberships__user=user)
+
+
+class Dataset(models.Model):
+    """A set of prompts on its way to training. ``topic_hierarchy`` and the configs are read as typed models."""
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="datasets")
+    name = models.CharField(max_length=120)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    topic_hierarchy = models.JSONField(default=dict)
+    topic_targets = models.JSONField(default=dict)  # topic -> percent; uniform where empty
+    sanitize_config = models.JSONField(default=dict)
+
+    objects = DatasetQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="one_dataset_name_per_workspace")]
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("datasets:dataset", args=[self.pk])
+
+    @property
+    def topics(self) -> TopicTree:
+        return TopicTree.parse(self.topic_hierarchy) if self.topic_hierarchy else TopicTree()
+
+    @property
+    def sanitizing(self) -> SanitizeConfig:
+        return SanitizeConfig.model_validate(self.sanitize_config)
+
+
+class ImportBatch(models.Model):
+    """One file (or paste) on its way in. ``position`` is the last line committed, with its records, in one transaction."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="batches")
+    job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True)
+    filename = models.CharField(max_length=255)
+    path = models.CharField(max_length=500)
+    owned = models.BooleanField(default=True)  # the file is ours to remove when done
+    format = models.CharField(max_length=40, default="auto")
+    reference_field = models.CharField(max_length=200, blank=True)
+    position = models.PositiveBigIntegerField(default=0)
+    imported = models.PositiveIntegerField(default=0)
+    already_present = models.PositiveIntegerField(default=0)
+    unreadable = models.PositiveIntegerField(default=0)
+    split_turns = models.PositiveIntegerField(default=0)
+    formats = models.JSONField(default=dict)
+    error = models.CharField(max_length=500, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "import batches"
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class RejectedLine(models.Model):
+    """A line that could not be read, kept with its place, the reason and its text."""
+
+    batch = models.ForeignKey(ImportBatch, models.CASCADE, related_name="rejected")
+    line = models.PositiveBigIntegerField()
+    reason = models.CharField(max_length=300)
+    text = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["batch", "line"], name="one_rejection_per_line")]
+        ordering = ["line"]
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}"
+
+
+class DatasetRecord(models.Model):
+    """One record. ``import_key`` makes importing idempotent; ``digest`` is the normalised conversation."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="records")
+    batch = models.ForeignKey(ImportBatch, models.SET_NULL, null=True)
+    line = models.PositiveBigIntegerField(default=0)
+    import_key = models.CharField(max_length=48)
+    span_id = models.CharField(max_length=200, blank=True)
+    digest = models.CharField(max_length=32)
+    source = models.CharField(max_length=10, default=TRACE)
+    is_generated = models.BooleanField(default=False)
+    preview = models.CharField(max_length=600)  # last user message, for lists
+
+    verdict = models.CharField(max_length=10)
+    code = models.CharField(max_length=40, blank=True)
+    issues = models.JSONField(default=list)  # [{"code", "detail"}], the first is the verdict's
+    tokens = models.PositiveIntegerField(default=0)
+
+    topic = models.CharField(max_length=80, null=True)  # null: not categorized yet
+    confidence = models.FloatField(null=True)
+    method = models.CharField(max_length=10, blank=True)
+    needs_review = models.BooleanField(default=False)
+    secondary_topics = models.JSONField(default=list)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["dataset", "import_key"], name="one_record_per_import_key")]
+        indexes = [
+            models.Index(fields=["dataset", "verdict", "id"], name="record_by_verdict"),
+            models.Index(fields=["dataset", "topic", "verdict", "id"], name="record_by_topic"),
+            models.Index(fields=["dataset", "code", "id"], name="record_by_code"),
+        ]
+
+    def __str__(self) -> str:
+        return f"record {self.pk}"
+
+    @property
+    def trace(self) -> Trace:
+        return loads(self.raw.body)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The canonical payload: ``{"input": {…}, "output": {…}}``."""
+        return self.trace.data
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        return self.trace.metadata
+
+
+class RawRecord(models.Model):
+    """Payload of a record: JSON text with escapes, never jsonb, so that NULs and lone surrogates survive both databases."""
+
+    record = models.OneToOneField(DatasetRecord, models.CASCADE, primary_key=True, related_name="raw")
+    body = models.TextField()
+
+    def __str__(self) -> str:
+        return f"payload of record {self.pk}"
+
+
+class ActionRun(models.Model):
+    """One run of an action (sanitize, topics, categorize) with what it was given and what came out."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="action_runs")
+    action = models.CharField(max_length=20)
+    job = models.OneToOneField("jobs.Job", models.CASCADE, related_name="action_run")
+    result = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.action} of {self.dataset}"
+
+    if TYPE_CHECKING:
+        job: Job
+
+
+class Snapshot(models.Model):
+    """What a training run used, frozen: records, their part, and a hash over all of it."""
+
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="snapshots")
+    content_hash = models.CharField(max_length=64)
+    params = models.JSONField(default=dict)
+    report = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"snapshot {self.pk} of {self.dataset}"
+
+
+class SnapshotItem(models.Model):
+    """One record in one snapshot. The payload is copied: a later edit must not change what was trained on."""
+
+    snapshot = models.ForeignKey(Snapshot, models.CASCADE, related_name="items")
+    record_id = models.BigIntegerField()
+    part = models.CharField(max_length=5)  # train or valid
+    topic = models.CharField(max_length=80, blank=True)
+    body = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["snapshot", "record_id"], name="one_item_per_record")]
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.part} item {self.pk}"
+
+    @property
+    def trace(self) -> Trace:
+        return loads(self.body)

@@ -1,0 +1,108 @@
+"""Who works together, and which platforms they may call."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+
+from .sealing import seal, unseal
+
+OWNER, MEMBER = "owner", "member"
+
+
+class WorkspaceQuerySet(models.QuerySet["Workspace"]):
+    def of(self, user: Any) -> WorkspaceQuerySet:
+        return self.filter(memberships__user=user)
+
+
+class Workspace(models.Model):
+    """A group of people who share datasets, graders, runs and connections."""
+
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = WorkspaceQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """One person in one workspace. An owner also manages connections and people."""
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, default=MEMBER)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "user"], name="one_membership_per_person")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.workspace} ({self.role})"
+
+
+class Connection(models.Model):
+    """Credentials for one platform, sealed. ``kind`` is a key of ``platforms.PLATFORMS``.
+
+    The primary key is a UUID because a sealed value is bound to the row before the row is first saved.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="connections")
+    kind = models.CharField(max_length=40)
+    name = models.CharField(max_length=120)
+    sealed = models.TextField(editable=False)
+    checked_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="one_connection_name_per_workspace")]
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def _identity(self) -> str:
+        return f"connections.Connection/credentials/{self.pk}"
+
+    def set_credentials(self, values: dict[str, Any]) -> None:
+        """Seal ``values`` into the row (not saved yet)."""
+        self.sealed = seal(json.dumps(values), self._identity)
+
+    def credentials(self) -> dict[str, Any]:
+        """Opened credentials; only the client factory in ``services`` calls this."""
+        values: dict[str, Any] = json.loads(unseal(self.sealed, self._identity))
+        return values
+
+
+class AuditEntry(models.Model):
+    """What was done that spends, exports, deploys or touches credentials. Written once, never changed."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    workspace = models.ForeignKey(Workspace, models.SET_NULL, null=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
+    action = models.CharField(max_length=60)
+    subject = models.CharField(max_length=200)
+    detail = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "audit entries"
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.subject}"
+
+    @classmethod
+    def write(
+        cls, action: str, subject: object, *, workspace: Workspace | None, actor: AbstractBaseUser | None, detail: str = ""
+    ) -> None:
+        cls.objects.create(
+            action=action, subject=str(subject)[:200], workspace=workspace, actor=actor, detail=detail[:500]
+        )
