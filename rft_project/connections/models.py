@@ -101,7 +101,13 @@ class AuditEntry(models.Model):
 
     @classmethod
     def write(
-        cls, action: str, subject: object, *, workspace: Workspace | None, actor: AbstractBaseUser | None, detail: str = ""
+        cls,
+        action: str,
+        subject: object,
+        *,
+        workspace: Workspace | None,
+        actor: AbstractBaseUser | None,
+        detail: str = "",
     ) -> None:
         cls.objects.create(
             action=action, subject=str(subject)[:200], workspace=workspace, actor=actor, detail=detail[:500]

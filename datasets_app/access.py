@@ -1,0 +1,30 @@
+"""The only door to datasets and what hangs on them: the user's own, or 404."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.shortcuts import get_object_or_404
+
+from .models import ActionRun, Dataset, DatasetRecord, ImportBatch
+
+
+def dataset(user: Any, pk: int) -> Dataset:
+    return get_object_or_404(Dataset.objects.of(user), pk=pk)
+
+
+def record(user: Any, pk: int, record_pk: int) -> DatasetRecord:
+    records = DatasetRecord.objects.select_related("raw", "batch", "dataset")
+    return get_object_or_404(records.filter(dataset__in=Dataset.objects.of(user)), dataset_id=pk, pk=record_pk)
+
+
+def batch(user: Any, pk: int, batch_pk: int) -> ImportBatch:
+    batches = ImportBatch.objects.select_related("dataset", "job").filter(dataset__in=Dataset.objects.of(user))
+    return get_object_or_404(batches, dataset_id=pk, pk=batch_pk)
+
+
+def action_run(user: Any, pk: int, action: str) -> ActionRun:
+    """The newest run of an action."""
+    runs = ActionRun.objects.select_related("job").filter(dataset__in=Dataset.objects.of(user), dataset_id=pk)
+    found = runs.filter(action=action).first()
+    return found if found is not None else get_object_or_404(runs, pk=0)

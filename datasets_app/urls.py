@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from .views import commands, pages, regions
+
+app_name = "datasets"
+
+urlpatterns = [
+    path("", pages.datasets, name="datasets"),
+    path("new/", pages.new_dataset, name="new_dataset"),
+    path("<int:pk>/", pages.dataset, name="dataset"),
+    path("<int:pk>/import/", pages.import_page, name="import_page"),
+    path("<int:pk>/import/<int:batch_pk>/", pages.review_import, name="review_import"),
+    path("<int:pk>/import/<int:batch_pk>/rejected/", pages.rejected, name="rejected"),
+    path("<int:pk>/report/", pages.report, name="report"),
+    path("<int:pk>/report.<str:form>", pages.download_report, name="download_report"),
+    path("<int:pk>/topics/", pages.topics, name="topics"),
+    path("<int:pk>/records/<int:record_pk>/", pages.record, name="record"),
+    # live regions: path, view, URL name, partial and DOM id are one word
+    path("<int:pk>/regions/summary/", regions.summary, name="summary"),
+    path("<int:pk>/regions/coverage/", regions.coverage, name="coverage"),
+    path("<int:pk>/regions/readiness/", regions.readiness, name="readiness"),
+    path("<int:pk>/regions/actions/", regions.actions, name="actions"),
+    path("<int:pk>/regions/topic_work/", regions.topic_work, name="topic_work"),
+    path("<int:pk>/regions/<int:batch_pk>/import_work/", regions.import_work, name="import_work"),
+    # commands: POST only
+    path("<int:pk>/run/import/<int:batch_pk>/", commands.run_import, name="run_import"),
+    path("<int:pk>/run/sanitize/", commands.run_sanitize, name="run_sanitize"),
+    path("<int:pk>/run/topics/", commands.run_topics, name="run_topics"),
+    path("<int:pk>/run/categorize/", commands.run_categorize, name="run_categorize"),
+    path("<int:pk>/run/repair/", commands.run_repair, name="run_repair"),
+    path("<int:pk>/stop/<str:action>/", commands.stop, name="stop"),
+    path("<int:pk>/stop_import/<int:batch_pk>/", commands.stop_import, name="stop_import"),
+    path("<int:pk>/topics/edit/", commands.edit_topics, name="edit_topics"),
+    path("<int:pk>/targets/", commands.set_targets, name="set_targets"),
+    path("<int:pk>/records/<int:record_pk>/topic/", commands.set_topic, name="set_topic"),
+]
