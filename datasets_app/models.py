@@ -59,7 +59,7 @@ class Dataset(models.Model):
 
 
 class ImportBatch(models.Model):
-    """One file (or paste) on its way in. ``position`` is the last line committed, with its records, in one transaction."""
+    """One file (or paste) on its way in. ``position`` is the last line committed, together with its records."""
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="batches")
     job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True)
@@ -155,7 +155,7 @@ class DatasetRecord(models.Model):
 
 
 class RawRecord(models.Model):
-    """Payload of a record: JSON text with escapes, never jsonb, so that NULs and lone surrogates survive both databases."""
+    """Payload of a record: JSON text with escapes, never jsonb, so that NULs and lone surrogates survive."""
 
     record = models.OneToOneField(DatasetRecord, models.CASCADE, primary_key=True, related_name="raw")
     body = models.TextField()

@@ -1,4 +1,4 @@
-"""The only door to workspaces and connections: an object of the user's, or 404 (never 403: its existence is private)."""
+"""The only door to workspaces and connections: the user's own, or 404 (never 403: existence is private)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Credentials at rest: AES-256-GCM, bound to the row they belong to.
 
-A sealed value is ``v1.<key id>.<base64 of nonce and ciphertext>``. The first key of ``FIELD_ENCRYPTION_KEYS`` seals, all
-keys open, so that keys can be rotated. The row's identity is authenticated with the value: a ciphertext copied into
-another row does not open. Anything wrong raises; nothing is ever handed back unopened.
+A sealed value is ``v1.<key id>.<base64 of nonce and ciphertext>``. The first key of ``FIELD_ENCRYPTION_KEYS`` seals,
+all keys open, so that keys can be rotated. The row's identity is authenticated with the value: a ciphertext copied
+into another row does not open. Anything wrong raises; nothing is ever handed back unopened.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ LOCAL_NAME = "This machine"
 
 
 def local_connection(workspace: Workspace) -> Connection:
-    """The connection to our own engine, made when first asked for. Its address and key are the server's own settings."""
+    """The connection to our own engine, made when first asked for; its address and key are the server's settings."""
     found = workspace.connections.filter(kind="local").first()
     if found is not None:
         return found
