@@ -1,0 +1,34 @@
+"""Starting the repeatable actions of a dataset, and what is known of their last runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from rft_project.jobs.models import Job
+from rft_project.jobs.services import HasPk, enqueue
+
+from .models import ActionRun, Dataset
+
+SANITIZE, TOPICS, CATEGORIZE = "sanitize", "topics", "categorize"
+ACTIONS = (SANITIZE, TOPICS, CATEGORIZE)
+
+
+def start(dataset: Dataset, action: str, params: dict[str, Any], *, by: HasPk | None) -> Job:
+    """Queue ``action`` on the dataset; pressing twice finds the job that is there."""
+    lock = f"dataset:{dataset.pk}:{action}"
+    with transaction.atomic():
+        job = enqueue(action, {"dataset": dataset.pk, **params}, lock_key=lock, by=by)
+        ActionRun.objects.get_or_create(job=job, defaults={"dataset": dataset, "action": action})
+    return job
+
+
+def last_run(dataset: Dataset, action: str) -> ActionRun | None:
+    return dataset.action_runs.select_related("job").filter(action=action).first()
+
+
+def last_result(dataset: Dataset, action: str) -> dict[str, Any]:
+    """What the last run that ended well returned, or {}."""
+    run = dataset.action_runs.filter(action=action, job__state="SUCCEEDED").select_related("job").first()
+    return run.job.result if run is not None else {}
