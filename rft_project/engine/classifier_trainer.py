@@ -99,8 +99,8 @@ class _State:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
         with unfinished.open("wb") as stream:
-            arrays = {"matrix": self.matrix, "first": self.first, "second": self.second}
-            np.savez(stream, about=np.array(json.dumps(about)), **arrays)
+            told = np.array(json.dumps(about))
+            np.savez(stream, about=told, matrix=self.matrix, first=self.first, second=self.second)
             stream.flush()
             os.fsync(stream.fileno())
         unfinished.replace(path)

@@ -1,0 +1,306 @@
+"""Everything platforms that speak OpenAI's protocol have in common. Adapters subclass and say what differs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import httpx2
+import openai
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from .errors import PlatformError, Unknown
+from .openai_errors import translate, unreadable
+from .openai_values import checkpoint_of, event_of, sample_of, status_of
+from .types import (
+    Capabilities,
+    Checkpoint,
+    DeploymentStatus,
+    DeployRequest,
+    EventPage,
+    Handle,
+    JsonDict,
+    Message,
+    Sample,
+    SampleRequest,
+    State,
+    TrainingRequest,
+    TrainingStatus,
+)
+
+#: Metadata key under which a training job carries the app's key.
+KEY = "app_key"
+#: Seconds: sampling may take long on a busy engine, everything else answers soon.
+SAMPLE_TIMEOUT = 300.0
+CALL_TIMEOUT = 60.0
+UPLOAD_TIMEOUT = 600.0
+#: Embedding inputs in one request (OpenAI's limit).
+EMBED_BATCH = 2048
+_PAGE = 100
+#: Pages looked through before a list is called endless.
+_MOST_PAGES = 200
+
+Call = Callable[[], Any]
+
+
+class ProtocolCredentials(BaseModel):
+    """What every connection of this protocol needs; ``base_url`` ends before ``/chat/completions``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = Field(pattern=r"^https?://[^\s@]+$")
+    api_key: SecretStr = SecretStr("")
+
+
+class OpenAIProtocol:
+    """Implements :class:`~rft_project.platforms.base.Platform`; thread-safe; raises PlatformError only.
+
+    The SDK never retries by itself (one of its calls made three paid jobs after a dropped connection) and never
+    follows a redirect.
+    """
+
+    kind: ClassVar[str]
+    label: ClassVar[str]
+    credentials: ClassVar[type[ProtocolCredentials]] = ProtocolCredentials
+    #: Role under which a system prompt is sent.
+    system_role: ClassVar[str] = "system"
+
+    def __init__(
+        self,
+        credentials: ProtocolCredentials,
+        *,
+        http_client: httpx2.Client | None = None,
+        call_timeout: float = CALL_TIMEOUT,
+    ) -> None:
+        self._secret = credentials.api_key.get_secret_value()
+        self._call_timeout = call_timeout
+        # trust_env off: no proxy of the environment sees customer text.
+        http = http_client or httpx2.Client(
+            follow_redirects=False, trust_env=False, limits=httpx2.Limits(max_connections=200)
+        )
+        self._client = openai.OpenAI(
+            api_key=self._secret or "none",
+            base_url=credentials.base_url.rstrip("/"),
+            max_retries=0,
+            timeout=httpx2.Timeout(call_timeout, connect=10.0),
+            http_client=http,
+        )
+        # Not from the environment either: the connection says which organization pays.
+        self._client.organization = None
+        self._client.project = None
+
+    # What adapters override
+
+    def capabilities(self) -> Capabilities:
+        raise NotImplementedError
+
+    def sampling_parameters(self, request: SampleRequest) -> JsonDict:
+        """Arguments of the chat call beside model, messages and ``n``."""
+        raise NotImplementedError
+
+    def reinforcement(self, request: TrainingRequest) -> JsonDict:
+        """The ``method.reinforcement`` object. The grader is sent as the plain dict it is."""
+        method: JsonDict = {"grader": request.grader, "hyperparameters": request.hyperparameters}
+        if request.response_format is not None:
+            method["response_format"] = request.response_format
+        return method
+
+    def default_embedding_model(self) -> str:
+        raise NotImplementedError
+
+    # The port
+
+    def check(self) -> None:
+        self.listed_models()
+
+    def sample(self, request: SampleRequest) -> Sample:
+        started = time.monotonic()
+        arguments = self.sampling_parameters(request)
+        messages: Any = self.messages(request.messages)
+        create = self._client.chat.completions.with_raw_response.create
+        answer = self._json(
+            "sampling",
+            lambda: create(model=request.model, messages=messages, n=request.n, timeout=SAMPLE_TIMEOUT, **arguments),
+        )
+        sample = self._read("sampling", lambda: sample_of(answer, time.monotonic() - started))
+        if not sample.answers:
+            raise unreadable(self.label, "sampling")
+        return sample
+
+    def embed(self, texts: list[str], model: str = "") -> list[list[float]]:
+        vectors: list[list[float]] = []
+        name = model or self.default_embedding_model()
+        for start in range(0, len(texts), EMBED_BATCH):
+            part = texts[start : start + EMBED_BATCH]
+            answer = self._json("embedding", lambda part=part: self._embedded(part, name))  # type: ignore[misc]
+            rows = self._read("embedding", lambda answer=answer: sorted(answer["data"], key=lambda r: r["index"]))  # type: ignore[misc]
+            found = self._read("embedding", lambda rows=rows: [[float(x) for x in row["embedding"]] for row in rows])  # type: ignore[misc]
+            if len(found) != len(part):
+                raise unreadable(self.label, "embedding")
+            vectors.extend(found)
+        return vectors
+
+    def start_training(self, request: TrainingRequest) -> Handle:
+        """Looks for a job with this key first, and once more after a start that ended without a clear answer.
+
+        Raises Unknown where even that finds none: it may still appear, so wait before starting again.
+        """
+        found = self.find_training(request.key)
+        if found is not None:
+            return found
+        train = self._uploaded(request, "train", request.train_rows)
+        valid = self._uploaded(request, "valid", request.valid_rows)
+        method: Any = {"type": "reinforcement", "reinforcement": self.reinforcement(request)}
+        arguments: JsonDict = {"suffix": request.suffix} if request.suffix else {}
+        create = self._client.fine_tuning.jobs.with_raw_response.create
+        try:
+            job = self._json(
+                "starting training",
+                lambda: create(
+                    model=request.model,
+                    training_file=train,
+                    validation_file=valid,
+                    method=method,
+                    seed=request.seed,
+                    metadata={KEY: request.key},
+                    **arguments,
+                ),
+                spending=True,
+            )
+            return self._read("starting training", lambda: Handle(id=job["id"]), spending=True)
+        except Unknown as error:
+            made = self._looked_up(request.key)
+            if made is None:
+                raise error
+            return made
+
+    def find_training(self, key: str) -> Handle | None:
+        """The oldest job that carries ``key``. The list is checked here too: not every server knows the filter."""
+        found = None
+        listing = self._client.fine_tuning.jobs.with_raw_response.list
+        pages = self._pages("looking for the training job", lambda **page: listing(metadata={KEY: key}, **page))
+        for job in pages:
+            if isinstance(job.get("metadata"), dict) and job["metadata"].get(KEY) == key:
+                found = Handle(id=str(job["id"]))
+        return found
+
+    def _looked_up(self, key: str) -> Handle | None:
+        """After an unclear answer: a failing lookup changes nothing about that."""
+        try:
+            return self.find_training(key)
+        except PlatformError:
+            return None
+
+    def training(self, handle: Handle) -> TrainingStatus:
+        retrieve = self._client.fine_tuning.jobs.with_raw_response.retrieve
+        return status_of(self._json("reading the training job", lambda: retrieve(handle.id)))
+
+    def events(self, handle: Handle, after: str | None = None) -> EventPage:
+        """All events since the one with the id ``after``, oldest first. The wire has the newest first."""
+        listing = self._client.fine_tuning.jobs.with_raw_response.list_events
+        newest_first = []
+        for raw in self._pages("reading training events", lambda **page: listing(handle.id, **page)):
+            if after is not None and raw.get("id") == after:
+                break
+            newest_first.append(raw)
+        events = self._read("reading training events", lambda: [event_of(raw) for raw in reversed(newest_first)])
+        return EventPage(events=events, cursor=events[-1].id if events else after)
+
+    def checkpoints(self, handle: Handle) -> list[Checkpoint]:
+        listing = self._client.fine_tuning.jobs.checkpoints.with_raw_response.list
+        raw = list(self._pages("reading checkpoints", lambda **page: listing(handle.id, **page)))
+        found = self._read("reading checkpoints", lambda: [checkpoint_of(c) for c in raw])
+        return sorted(found, key=lambda c: c.step)
+
+    def cancel_training(self, handle: Handle) -> None:
+        cancel = self._client.fine_tuning.jobs.with_raw_response.cancel
+        try:
+            self._json("cancelling training", lambda: cancel(handle.id))
+        except PlatformError as error:
+            if error.status not in (400, 409) or not self.training(handle).state.final:
+                raise
+
+    def deploy(self, request: DeployRequest) -> Handle:
+        """A tuned model answers at once; this only makes sure that it is there."""
+        retrieve = self._client.models.with_raw_response.retrieve
+        self._json("looking for the model", lambda: retrieve(request.model))
+        return Handle(id=request.model, kind="model")
+
+    def deployment(self, handle: Handle) -> DeploymentStatus:
+        retrieve = self._client.models.with_raw_response.retrieve
+        try:
+            self._json("looking for the model", lambda: retrieve(handle.id))
+        except PlatformError as error:
+            if error.status != 404:
+                raise
+            return DeploymentStatus(state=State.FAILED, word="missing", detail=str(error), model=handle.id)
+        return DeploymentStatus(state=State.SUCCEEDED, word="available", model=handle.id)
+
+    def undeploy(self, handle: Handle) -> None:
+        """Nothing to switch off: only the app stops using the model."""
+
+    # Shared by adapters
+
+    def listed_models(self) -> list[JsonDict]:
+        """``GET /models`` as it came."""
+        answer = self._json("listing models", lambda: self._client.models.with_raw_response.list())
+        return self._read("listing models", lambda: [dict(model) for model in answer["data"]])
+
+    def messages(self, messages: list[Message]) -> list[Message]:
+        """System prompts under the role this platform wants."""
+        return [{**m, "role": self.system_role} if m.get("role") in ("system", "developer") else m for m in messages]
+
+    def _embedded(self, texts: list[str], model: str) -> Any:
+        create = self._client.embeddings.with_raw_response.create
+        return create(model=model, input=texts, encoding_format="float")
+
+    def _uploaded(self, request: TrainingRequest, part: str, rows: list[JsonDict]) -> str:
+        """File id of the rows; the name says intent and content, so a second start finds the first one's upload."""
+        lines = [{**row, "messages": self.messages(row.get("messages", []))} for row in rows]
+        content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode("utf-8", "replace")
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        name = f"{hashlib.sha256(request.key.encode()).hexdigest()[:16]}-{part}-{digest}.jsonl"
+        for file in self._pages("listing files", self._listed_files):
+            if file.get("filename") == name and file.get("bytes") == len(content):
+                return str(file["id"])
+        create = self._client.files.with_raw_response.create
+        made = self._json(
+            f"uploading the {part} rows",
+            lambda: create(file=(name, content, "application/jsonl"), purpose="fine-tune", timeout=UPLOAD_TIMEOUT),
+        )
+        return self._read("uploading", lambda: str(made["id"]))
+
+    def _listed_files(self, **page: Any) -> Any:
+        return self._client.files.with_raw_response.list(purpose="fine-tune", **page)
+
+    def _pages(self, doing: str, fetch: Callable[..., Any]) -> Iterator[JsonDict]:
+        """Items of a cursor list, page after page."""
+        page: JsonDict = {"limit": _PAGE}
+        for _ in range(_MOST_PAGES):
+            answer = self._json(doing, lambda: fetch(**page))  # noqa: B023 - called before page changes
+            items = self._read(doing, lambda: [dict(item) for item in answer["data"]])  # noqa: B023 - the same
+            yield from items
+            if not items or not answer.get("has_more"):
+                return
+            page = {"limit": _PAGE, "after": str(items[-1].get("id"))}
+        raise PlatformError(f"{self.label} sent an endless list while {doing}.")
+
+    def _json(self, doing: str, call: Call, *, spending: bool = False) -> JsonDict:
+        """The JSON object a raw SDK call answers with; every failure as PlatformError."""
+        try:
+            answer = json.loads(call().content)
+        except Exception as error:
+            raise translate(error, platform=self.label, doing=doing, spending=spending, secret=self._secret) from error
+        if not isinstance(answer, dict):
+            raise unreadable(self.label, doing, spending=spending)
+        return answer
+
+    def _read(self, doing: str, build: Callable[[], Any], *, spending: bool = False) -> Any:
+        """``build()``; a wrong shape of the answer as PlatformError."""
+        try:
+            return build()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise unreadable(self.label, doing, spending=spending) from error
