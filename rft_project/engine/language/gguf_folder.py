@@ -7,6 +7,7 @@ of its time.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gguf
@@ -77,7 +78,7 @@ def _config(fields: dict[str, Any], *, tied: bool) -> LlamaConfig:
         num_key_value_heads=fields["llama.attention.head_count_kv"],
         rms_norm_eps=fields["llama.attention.layer_norm_rms_epsilon"],
         max_position_embeddings=fields["llama.context_length"],
-        rope_theta=fields["llama.rope.freq_base"],
+        rope_parameters={"rope_type": "default", "rope_theta": fields["llama.rope.freq_base"]},
         tie_word_embeddings=tied,
         bos_token_id=int(fields["tokenizer.ggml.bos_token_id"]),
         eos_token_id=end,

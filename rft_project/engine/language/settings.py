@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,8 @@ HYPERPARAMETERS: dict[str, Bound] = {
 WARMUP_STEPS = 3
 GRADIENT_CLIP = 1.0
 LORA_ALPHA_PER_RANK = 2.0
+#: Rewards of a group that differ by less are equal.
+FLAT_SPREAD = 1e-6
 ADAM_BETAS = (0.9, 0.95)
 
 
@@ -109,6 +111,11 @@ class Settings:
     entropy_target: float
     lora_rank: int
     eval_interval: int
+
+
+def is_flat(rewards: Sequence[float]) -> bool:
+    """Whether the answers to one prompt all scored the same, so that none is to be preferred."""
+    return max(rewards) - min(rewards) <= FLAT_SPREAD
 
 
 def parse(values: Mapping[str, Any]) -> Settings:

@@ -50,7 +50,8 @@ def ensure_model(model: str, models: Path) -> Path:
     folder = Path(model).expanduser()
     if not (folder / "config.json").is_file():
         raise ModelUnavailable(
-            f"There is no model “{model}”: name {BUILT_IN_MODEL} or a folder in Hugging Face layout, with a config.json."
+            f"There is no model “{model}”: name {BUILT_IN_MODEL}"
+            " or a folder in Hugging Face layout, with a config.json."
         )
     return folder
 
