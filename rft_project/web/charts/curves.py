@@ -1,0 +1,209 @@
+"""Curves over training steps: the reward curve and its small sisters. The rules stand in ``__init__.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rft_project.web.charts.scale import AxisTick, Table, nice_step, pct, tick_text, ticks
+from rft_project.web.text import change, number, score
+
+TOP, BOTTOM = 20, 335  # px of the plot's inside
+LEFT = 7.69  # percent kept free for the labels on the grid lines
+MOST_POINTS = 300  # more are averaged: the eye cannot tell, the page can
+APART = 17  # px between two labels
+
+Points = Sequence[tuple[float, float]]  # (step, value), steps rising
+
+
+@dataclass(frozen=True)
+class Dot:
+    x: float
+    y: float
+    text: str  # for hover
+
+
+@dataclass(frozen=True)
+class EndLabel:
+    x: float
+    y: float
+    word: str
+    value: str
+    css: str
+    dx: int
+
+
+@dataclass(frozen=True)
+class GridLine:
+    y: float
+    text: str
+    axis: bool
+
+    @property
+    def text_y(self) -> float:
+        return self.y - 5
+
+
+@dataclass(frozen=True)
+class LineChart:
+    template: ClassVar[str] = "ui/chart_line.html"
+    finding: str
+    empty: bool
+    grid: tuple[GridLine, ...]
+    axis: tuple[AxisTick, ...]
+    line: str  # "x,y x,y" in a box of 1000 wide
+    dots: tuple[Dot, ...]
+    thin: str
+    base: float | None  # y of the base model
+    base_text: str
+    base_text_y: float
+    labels: tuple[EndLabel, ...]
+    ahead: float | None  # x from which nothing has run yet
+    ahead_middle: float
+    x_caption: str
+    y_caption: str
+    main_label: str
+    thin_label: str
+    base_label: str
+    table: Table
+    left: float = LEFT
+    bottom: int = BOTTOM
+    height: int = 379
+
+    @property
+    def ahead_width(self) -> float:
+        return 0.0 if self.ahead is None else round(100 - self.ahead, 2)
+
+
+def averaged(points: Points, most: int = MOST_POINTS) -> list[tuple[float, float]]:
+    """At most ``most`` points: neighbours are averaged, the last one stays as it is."""
+    if len(points) <= most:
+        return list(points)
+    size = -(-(len(points) - 1) // (most - 1))
+    groups = [points[i : i + size] for i in range(0, len(points) - 1, size)]
+    means = [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
+    return [*means, points[-1]]
+
+
+def _path(points: Points, x_of: object, y_of: object) -> str:
+    return " ".join(f"{x_of(x) * 10:.1f},{y_of(y):.1f}" for x, y in points)  # type: ignore[operator]
+
+
+def _end_labels(main: Points, thin: Points, last: float, y_of: object, words: tuple[str, str]) -> tuple[EndLabel, ...]:
+    inside = last > 80  # no room to the right: above the last point, right-aligned
+    css, dx = ("end halo", -8) if inside else ("", 10)
+    lift = -10.0 if inside else 4.0
+    made = []
+    if thin:
+        made.append([y_of(thin[-1][1]) + lift, words[1], score(thin[-1][1]), css])  # type: ignore[operator]
+    if main:
+        made.append([y_of(main[-1][1]) + lift, words[0], score(main[-1][1]), f"acc {css}".strip()])  # type: ignore[operator]
+    if len(made) == 2 and abs(made[0][0] - made[1][0]) < APART:
+        upper, lower = (0, 1) if made[0][0] <= made[1][0] else (1, 0)
+        middle = (made[0][0] + made[1][0]) / 2
+        made[upper][0], made[lower][0] = middle - APART / 2, middle + APART / 2
+    return tuple(EndLabel(last, round(y, 1), word, value, css, dx) for y, word, value, css in made)
+
+
+def _x_axis(end: float) -> tuple[AxisTick, ...]:
+    step = max(1.0, nice_step(end, 6))
+    made = [AxisTick(LEFT, "0", "mid")]
+    value = step
+    while value < end * 0.93:
+        made.append(AxisTick(round(LEFT + pct(value, 0, end) * (100 - LEFT) / 100, 2), number(value), "mid"))
+        value += step
+    return (*made, AxisTick(100.0, number(end), "end"))
+
+
+def reward_curve(
+    validation: Points,
+    training: Points = (),
+    *,
+    finding: str,
+    baseline: float | None = None,
+    total: float | None = None,
+    main_label: str = "validation",
+    thin_label: str = "training",
+    base_label: str = "base model",
+    x_caption: str = "training step",
+    y_caption: str = "reward, 0 worst to 1 best",
+) -> LineChart:
+    """Thick line with dots (validation), thin line (training), dashed line (base model), grey: still to run.
+
+    ``total``: the last step planned; None when it is not known or all have run. Where a line ends its name and value
+    stand beside it.
+    """
+    thin = averaged(training)
+    points = [*validation, *thin]
+    values = [y for _, y in points] + ([baseline] if baseline is not None else [])
+    reached = max((x for x, _ in points), default=0)
+    end = max(float(total or 0), reached, 1)
+    scale = ticks(min(values, default=0.0), max(values, default=1.0), 4)
+    low, high, step = scale[0], scale[-1], scale[1] - scale[0]
+
+    def x_of(x: float) -> float:
+        return round(LEFT + pct(x, 0, end) * (100 - LEFT) / 100, 2)
+
+    def y_of(y: float) -> float:
+        return round(BOTTOM - (y - low) / (high - low) * (BOTTOM - TOP), 1)
+
+    base = None if baseline is None else y_of(baseline)
+    latest = validation[-1][1] if validation else (thin[-1][1] if thin else None)
+    below = base is not None and base + 18 < BOTTOM and (latest is None or baseline is None or latest >= baseline)
+    ahead = x_of(reached) if points and total and reached < total else None
+    rows = [(number(x), score(y, 3), change(y - baseline, 3) if baseline is not None else "–") for x, y in validation]
+    return LineChart(
+        finding=finding,
+        empty=not points,
+        grid=tuple(GridLine(y_of(t), tick_text(t, step), axis=i == 0) for i, t in enumerate(scale)),
+        axis=_x_axis(end),
+        line=_path(validation, x_of, y_of),
+        dots=tuple(Dot(x_of(x), y_of(y), f"step {number(x)}: {score(y, 3)}") for x, y in validation),
+        thin=_path(thin, x_of, y_of),
+        base=base,
+        base_text=f"{base_label} {score(baseline)}" if baseline is not None else "",
+        base_text_y=0.0 if base is None else round(base + 16 if below else base - 7, 1),
+        labels=_end_labels(validation, thin, x_of(reached), y_of, (main_label, thin_label)) if points else (),
+        ahead=ahead,
+        ahead_middle=0.0 if ahead is None else round((ahead + 100) / 2, 2),
+        x_caption=x_caption,
+        y_caption=y_caption,
+        main_label=main_label if validation else "",
+        thin_label=thin_label if thin else "",
+        base_label=f"{base_label} before training" if baseline is not None else "",
+        table=Table.of(finding, ("Step", f"{main_label.capitalize()} reward", f"Change from {base_label}"), rows),
+    )
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    template: ClassVar[str] = "ui/chart_spark.html"
+    finding: str
+    line: str
+    base: float | None
+    last: Dot | None
+    height: int = 72
+    bottom: float = 70.5
+
+
+def sparkline(
+    points: Points, *, finding: str, base: float | None = None, low: float | None = None, high: float | None = None
+) -> Sparkline:
+    """A small curve without labels; give several of them the same ``low`` and ``high`` to make them comparable."""
+    points = averaged(points, 120)
+    values = [y for _, y in points] + ([base] if base is not None else [])
+    bottom = min(values, default=0.0) if low is None else low
+    top = max(values, default=1.0) if high is None else high
+    if not top > bottom:
+        bottom, top = bottom - 0.5, top + 0.5
+    first, end = (points[0][0], points[-1][0]) if points else (0.0, 1.0)
+
+    def x_of(x: float) -> float:
+        return pct(x, first, end)
+
+    def y_of(y: float) -> float:
+        return round(66 - (y - bottom) / (top - bottom) * 60, 1)
+
+    last = Dot(x_of(end), y_of(points[-1][1]), score(points[-1][1])) if len(points) == 1 else None
+    return Sparkline(finding, _path(points, x_of, y_of), None if base is None else y_of(base), last)
