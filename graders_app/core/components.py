@@ -1,0 +1,248 @@
+"""One scoring part of a grader, by type: text in, ``Score`` out."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rft_project.platforms.types import JsonDict, Message, Usage
+
+from .errors import GraderError
+from .jail import JailReply, Limits, PythonJail, SourceRefused
+from .similarity import similarity
+from .spec import ChildSpec, PythonSpec, ScoreModelSpec, StringCheckSpec, TextSimilaritySpec
+from .templates import TemplateError, compile_template
+
+Pair = tuple[JsonDict, JsonDict]  # sample, item
+
+#: What the hosted platforms force a judge to answer with.
+JUDGE_SCHEMA: JsonDict = {
+    "name": "grade",
+    "strict": True,
+    "schema": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["steps", "result"],
+        "properties": {
+            "steps": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["description", "conclusion"],
+                    "properties": {"description": {"type": "string"}, "conclusion": {"type": "string"}},
+                },
+            },
+            "result": {"type": "number"},
+        },
+    },
+}
+MAX_NOTE_CHARS = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    kind: str
+    message: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """``value`` in 0..1, or None where there is none; an ``issue`` may come with either."""
+
+    value: float | None
+    issue: Issue | None = None
+    model: str = ""
+    usage: Usage | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAnswer:
+    """What a judge said: its text (JSON by the schema, or a bare number), with the tokens it took."""
+
+    text: str
+    usage: Usage = field(default_factory=Usage)
+
+
+class JudgeError(Exception):
+    """A judge that did not answer; ``str(error)`` is a sentence. ``refused``: it would not, rather than could not."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
+
+
+class Judge(Protocol):
+    """Asks a model. Given by the caller, so that no network lives here; called from the thread that grades."""
+
+    def __call__(
+        self, messages: list[Message], *, model: str, schema: JsonDict, sampling_params: JsonDict
+    ) -> JudgeAnswer:
+        """Answer to ``messages``, made to fit ``schema`` (``json_schema`` of a response format). Raises JudgeError."""
+
+
+class Component(Protocol):
+    def grade_many(self, pairs: Sequence[Pair]) -> list[Score]:
+        """A score per pair, in order."""
+
+
+@contextmanager
+def open_component(spec: ChildSpec, prefix: str, judge: Judge | None, limits: Limits | None) -> Iterator[Component]:
+    """The running form of ``spec``; ``prefix`` (``graders.label.``) goes before field names in errors."""
+    if isinstance(spec, StringCheckSpec | TextSimilaritySpec):
+        yield TextComponent(spec)
+    elif isinstance(spec, ScoreModelSpec):
+        if judge is None:
+            raise GraderError("a judge needs a connection to ask, and none is given.", f"{prefix}model")
+        yield JudgeComponent(spec, judge)
+    else:
+        with open_jail(spec, prefix, limits) as jail:
+            yield PythonComponent(jail)
+
+
+@contextmanager
+def open_jail(spec: PythonSpec, prefix: str, limits: Limits | None) -> Iterator[PythonJail]:
+    try:
+        jail = PythonJail(spec.source, limits=limits).open()
+    except SourceRefused as error:
+        raise GraderError(f"{str(error).rstrip('.')}.", f"{prefix}source") from None
+    try:
+        yield jail
+    finally:
+        jail.close()
+
+
+class TextComponent:
+    """string_check and text_similarity: two templates and a comparison."""
+
+    def __init__(self, spec: StringCheckSpec | TextSimilaritySpec) -> None:
+        self._spec = spec
+        self._input = compile_template(spec.input)
+        self._reference = compile_template(spec.reference)
+
+    def grade_many(self, pairs: Sequence[Pair]) -> list[Score]:
+        return [self._grade(sample, item) for sample, item in pairs]
+
+    def _grade(self, sample: JsonDict, item: JsonDict) -> Score:
+        try:
+            text, reference = self._input.render(sample, item), self._reference.render(sample, item)
+            return Score(self._compare(text, reference))
+        except TemplateError as error:
+            return _unresolved(error, sample)
+        except ValueError as error:
+            return Score(None, Issue("other_error", f"{error}."))
+
+    def _compare(self, text: str, reference: str) -> float:
+        spec = self._spec
+        if isinstance(spec, TextSimilaritySpec):
+            return similarity(spec.evaluation_metric, text, reference)
+        if spec.operation == "eq":
+            return float(text == reference)
+        if spec.operation == "ne":
+            return float(text != reference)
+        if spec.operation == "like":
+            return float(reference in text)
+        return float(reference.casefold() in text.casefold())
+
+
+class PythonComponent:
+    def __init__(self, jail: PythonJail) -> None:
+        self._jail = jail
+
+    def grade_many(self, pairs: Sequence[Pair]) -> list[Score]:
+        return [_from_jail(reply) for reply in self._jail.grade_many(pairs)]
+
+
+def _from_jail(reply: JailReply) -> Score:
+    if reply.score is not None:
+        return Score(reply.score)
+    kind = "python_grader_server_error" if reply.ours else "python_grader_runtime_error"
+    return Score(None, Issue(kind, reply.error, reply.line))
+
+
+class JudgeComponent:
+    """score_model. The answer is clipped to ``range``, as on the platforms, and mapped to 0..1."""
+
+    def __init__(self, spec: ScoreModelSpec, judge: Judge) -> None:
+        self._spec = spec
+        self._judge = judge
+
+    def grade_many(self, pairs: Sequence[Pair]) -> list[Score]:
+        return [self._grade(sample, item) for sample, item in pairs]
+
+    def _grade(self, sample: JsonDict, item: JsonDict) -> Score:
+        spec = self._spec
+        try:
+            messages = [_message(message.role, message.content, sample, item) for message in spec.input]
+        except TemplateError as error:
+            return _unresolved(error, sample)
+        try:
+            answer = self._judge(
+                messages, model=spec.model, schema=JUDGE_SCHEMA, sampling_params=dict(spec.sampling_params or {})
+            )
+        except JudgeError as error:
+            kind = "model_grader_refusal_error" if error.refused else "model_grader_server_error"
+            return Score(None, Issue(kind, str(error)))
+        number, note = _read_judgement(answer.text)
+        if number is None:
+            shown = answer.text.strip()[:120]
+            issue = Issue("model_grader_parse_error", f"The judge did not answer with a number but with {shown!r}.")
+            return Score(None, issue, spec.model, answer.usage, note)
+        low, high = spec.bounds
+        value = (min(high, max(low, number)) - low) / (high - low)
+        return Score(value, None, spec.model, answer.usage, note)
+
+
+def _message(role: str, content: Any, sample: JsonDict, item: JsonDict) -> Message:
+    def fill(part: Any) -> Any:
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            return {**part, "text": compile_template(part["text"]).render(sample, item)}
+        return part
+
+    if isinstance(content, str):
+        return {"role": role, "content": compile_template(content).render(sample, item)}
+    return {"role": role, "content": [fill(part) for part in (content if isinstance(content, list) else [content])]}
+
+
+def _read_judgement(text: str) -> tuple[float | None, str]:
+    """The score and the words of a judge: ``{"result": 0.5, "steps": […]}`` or a bare number."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None, text.strip()[:MAX_NOTE_CHARS]
+    note = ""
+    if isinstance(value, dict):
+        note = _words(value)
+        value = value.get("result")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None, note
+    try:
+        number = float(value)
+    except OverflowError:
+        return None, note
+    return (number if math.isfinite(number) else None), note
+
+
+def _words(judgement: JsonDict) -> str:
+    steps = judgement.get("steps")
+    lines: list[str] = []
+    for step in steps if isinstance(steps, list) else []:
+        if isinstance(step, dict):
+            words = [step[key] for key in ("description", "conclusion") if isinstance(step.get(key), str)]
+            lines.append(": ".join(words))
+    return "\n".join(line for line in lines if line)[:MAX_NOTE_CHARS]
+
+
+def _unresolved(error: TemplateError, sample: JsonDict) -> Score:
+    """A variable that is not there: the answer's fault under ``sample.output_json``, else the grader's."""
+    if error.variable.startswith("sample.output_json"):
+        why = "is not JSON" if sample.get("output_json") is None else f"has no {{{{{error.variable}}}}}"
+        return Score(0.0, Issue("sample_parse_error", f"The answer {why}."))
+    kind = "invalid_variable_error" if error.variable else "other_error"
+    return Score(None, Issue(kind, f"{error}."))
