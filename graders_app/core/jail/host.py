@@ -150,8 +150,8 @@ class PythonJail:
         except SourceRefused as error:
             self._stopped = JailReply(None, f"The source cannot be loaded: {error}.", error.line)
             return waiting
-        except WorkerFailure as failure:
-            self._stopped = JailReply(None, self._sentence(failure, loading=True))
+        except WorkerFailure as error:
+            self._stopped = JailReply(None, self._sentence(error, loading=True))
             return waiting
         replies, failure = worker.exchange([request for _index, request in waiting], self._limits.wall_seconds)
         for (index, _request), reply in zip(waiting, replies, strict=False):

@@ -79,9 +79,8 @@ def plan_imports(source: str, policy: Policy = DEFAULT_POLICY) -> ImportPlan:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 _admit(alias.name, node.lineno, policy, modules)
-                bound[alias.asname or alias.name.split(".")[0]] = (
-                    alias.name if alias.asname else alias.name.split(".")[0]
-                )
+                first = alias.name.split(".")[0]
+                bound[alias.asname or first] = alias.name if alias.asname else first
         elif isinstance(node, ast.ImportFrom):
             if node.level or not node.module:
                 raise SourceRefused("a grader is one file, it has no package to import from", node.lineno)
