@@ -7,19 +7,22 @@ or your model; grey is before; hatched is missing or out of reach; dashed is the
 
 from __future__ import annotations
 
-from rft_project.web.charts.bars import BarRow, bar_rows
-from rft_project.web.charts.curves import reward_curve, sparkline
+from rft_project.web.charts.bars import BarChart, BarRow, bar_rows
+from rft_project.web.charts.curves import LineChart, Sparkline, reward_curve, sparkline
 from rft_project.web.charts.histogram import bin_counts, histogram
 from rft_project.web.charts.pairs import PairRow, before_after
 from rft_project.web.charts.parts import BucketRow, Part, buckets, stacked
 from rft_project.web.charts.scale import Cell, Table
 
 __all__ = [
+    "BarChart",
     "BarRow",
     "BucketRow",
     "Cell",
+    "LineChart",
     "PairRow",
     "Part",
+    "Sparkline",
     "Table",
     "bar_rows",
     "before_after",
