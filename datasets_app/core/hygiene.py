@@ -1,0 +1,151 @@
+"""The hygiene report: counts by verdict, tokens, recommendations with their numbers, and its download forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from datasets_app.core.sanitizing import CODES, DUPLICATE_CODES, TOOL_CODES, Issue
+
+# Shares of all records from which a recommendation is made. The first two are the product's promise.
+LAST_NOT_USER_ABOVE = 0.10
+EMPTY_USER_ABOVE = 0.05
+DUPLICATES_ABOVE = 0.20
+
+
+class TokenSummary(BaseModel):
+    """Tokens of the prompts: median, 95th percentile (nearest rank) and largest."""
+
+    p50: int = 0
+    p95: int = 0
+    max: int = 0
+
+
+class HygieneReport(BaseModel):
+    """What one sanitizing run found. ``errors_by_type`` counts verdicts (the first code of a record), so it adds up to
+    ``rejected``. ``rejection_rate`` is 0–1. ``pii`` and ``secrets`` are None when they were not looked for."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    timestamp: datetime
+    total: int = 0
+    valid: int = 0
+    rejected: int = 0
+    rejection_rate: float = 0.0
+    errors_by_type: dict[str, int] = {}
+    duplicates_removed: int = 0
+    near_duplicates: int = 0
+    tokens: TokenSummary = TokenSummary()
+    pii: dict[str, int] | None = None
+    secrets: dict[str, int] | None = None
+    recommendations: list[str] = []
+
+    def as_csv(self) -> str:
+        """Two columns, ``measure`` and ``value``: for spreadsheets."""
+        out = io.StringIO()
+        rows = csv.writer(out, lineterminator="\n")
+        rows.writerow(("measure", "value"))
+        for name in ("timestamp", "total", "valid", "rejected", "rejection_rate"):
+            value = getattr(self, name)
+            rows.writerow((name, value.isoformat() if name == "timestamp" else value))
+        rows.writerows((f"errors_by_type.{code}", n) for code, n in self.errors_by_type.items())
+        rows.writerows((("duplicates_removed", self.duplicates_removed), ("near_duplicates", self.near_duplicates)))
+        rows.writerows((f"tokens.{name}", value) for name, value in self.tokens.model_dump().items())
+        for name in ("pii", "secrets"):
+            found = getattr(self, name)
+            if found is not None:
+                rows.writerows((f"{name}.{kind}", n) for kind, n in found.items())
+        rows.writerows(("recommendation", sentence) for sentence in self.recommendations)
+        return out.getvalue()
+
+
+def summarise_tokens(counts: Sequence[int] | array[int]) -> TokenSummary:
+    """Nearest-rank percentiles of token counts; zeros where there are none."""
+    if not len(counts):
+        return TokenSummary()
+    ordered = np.sort(np.asarray(counts, dtype=np.int64))
+    p50, p95 = (int(ordered[max(0, -(-len(ordered) * p // 100) - 1)]) for p in (50, 95))
+    return TokenSummary(p50=p50, p95=p95, max=int(ordered[-1]))
+
+
+def build_report(
+    total: int,
+    verdicts: Mapping[str, int],
+    records_with: Mapping[str, int],
+    tokens: TokenSummary,
+    timestamp: datetime | None = None,
+) -> HygieneReport:
+    """A report from counts. ``verdicts``: records by first code; ``records_with``: records by any of their codes."""
+    order = {code: place for place, code in enumerate(CODES)}
+    errors = {c: n for c, n in sorted(verdicts.items(), key=lambda i: (-i[1], order.get(i[0], len(order)))) if n}
+    rejected = sum(errors.values())
+    return HygieneReport(
+        timestamp=timestamp or datetime.now(UTC),
+        total=total,
+        valid=total - rejected,
+        rejected=rejected,
+        rejection_rate=round(rejected / total, 6) if total else 0.0,
+        errors_by_type=errors,
+        duplicates_removed=errors.get("duplicate", 0),
+        near_duplicates=errors.get("near_duplicate", 0),
+        tokens=tokens,
+        recommendations=recommend(total, records_with),
+    )
+
+
+def recommend(total: int, records_with: Mapping[str, int]) -> list[str]:
+    """Sentences with their numbers: what is worth doing about this data first."""
+    if not total:
+        return []
+    advice = []
+
+    def said(n: int) -> str:
+        return f"{n:,} of {total:,} records ({n / total:.1%})"
+
+    ends = records_with.get("last_not_user", 0)
+    if ends > LAST_NOT_USER_ABOVE * total:
+        advice.append(f"{said(ends)} do not end with the user's message; trim what follows it.")
+    empty = records_with.get("empty_user_message", 0)
+    if empty > EMPTY_USER_ABOVE * total:
+        advice.append(f"{said(empty)} have an empty user message; check how the traces were exported.")
+    for code, fault in zip(
+        TOOL_CODES, ("a tool call or result without its id", "a tool result without a call"), strict=True
+    ):
+        if n := records_with.get(code, 0):
+            advice.append(
+                f"{said(n)} {'has' if n == 1 else 'have'} {fault}; export whole tool chains or drop the results."
+            )
+    repeated = sum(records_with.get(code, 0) for code in DUPLICATE_CODES)
+    if repeated > DUPLICATES_ABOVE * total:
+        advice.append(f"{said(repeated)} repeat an earlier one; check that the export holds each conversation once.")
+    return advice
+
+
+class ReportBuilder:
+    """Counts record by record. Memory: four bytes per record, for exact percentiles."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.verdicts: Counter[str] = Counter()
+        self.records_with: Counter[str] = Counter()
+        self._tokens = array("I")
+
+    def add(self, issues: Iterable[Issue], tokens: int | None = None) -> None:
+        """One record: its issues in order (the first is the verdict) and its token count."""
+        codes = [issue.code for issue in issues]
+        self.total += 1
+        if codes:
+            self.verdicts[codes[0]] += 1
+            self.records_with.update(set(codes))
+        if tokens is not None:
+            self._tokens.append(min(tokens, 0xFFFFFFFF))
+
+    def build(self, timestamp: datetime | None = None) -> HygieneReport:
+        return build_report(self.total, self.verdicts, self.records_with, summarise_tokens(self._tokens), timestamp)
