@@ -11,8 +11,6 @@ and Adam at 0.02-0.05, 0.38 uncentred, 0.21-0.45 with hashed words added, 0.12-0
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -44,16 +42,10 @@ class Weights:
     centre: Floats
 
     def save(self, folder: Path) -> None:
-        """Writes ``folder`` whole or not at all; replaces an older one. No pickle."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        np.savez(unfinished / "weights.npz", matrix=self.matrix, centre=self.centre)
+        """Writes two files into ``folder``, which is there. No pickle."""
+        np.savez(folder / "weights.npz", matrix=self.matrix, centre=self.centre)
         about = {"model": MODEL_ID, "format": _FORMAT, "answers": self.answers}
-        (unfinished / "classifier.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
+        (folder / "classifier.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Weights:

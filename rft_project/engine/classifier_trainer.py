@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from rft_project.engine.base import Grade, GradedAnswer, PolicyCollapsed, StepReport, TrainingJob
 from rft_project.engine.classifier import Floats, Weights, features, probabilities, prompt_text, training_answers
 from rft_project.engine.hyperparameters import checked
+from rft_project.engine.language.checkpoints import Checkpoints, replace_file
 from rft_project.platforms.static_embeddings import DIMENSIONS, embed
 from rft_project.platforms.types import Bound
 
@@ -96,14 +96,14 @@ class _State:
             "flat": list(self.flat),
             "rewards": list(self.rewards),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        with unfinished.open("wb") as stream:
-            told = np.array(json.dumps(about))
-            np.savez(stream, about=told, matrix=self.matrix, first=self.first, second=self.second)
-            stream.flush()
-            os.fsync(stream.fileno())
-        unfinished.replace(path)
+        told = np.array(json.dumps(about))
+
+        def write(target: Path) -> None:
+            # To the open file: savez would add its own suffix to a name.
+            with target.open("wb") as stream:
+                np.savez(stream, about=told, matrix=self.matrix, first=self.first, second=self.second)
+
+        replace_file(path, write)
 
     @classmethod
     def load(cls, path: Path, answers: int, seed: int) -> _State:
@@ -125,7 +125,8 @@ class ClassifierTrainer:
     """See :class:`rft_project.engine.base.Trainer`. One object per job; ``train`` runs once."""
 
     def train(self, job: TrainingJob, grade: Grade) -> Iterator[StepReport]:
-        """Raises ValueError on rows or settings it can't use, PolicyCollapsed where one answer took over."""
+        """Raises ValueError on rows or settings it can't use, PolicyCollapsed where one answer took over, RuntimeError
+        where the grader fails on every answer; each with a sentence."""
         yield from _Run(job, grade).reports()
 
 
@@ -140,6 +141,7 @@ class _Run:
         self.centre = train.mean(axis=0)
         self.train_vectors = features([prompt_text(row["messages"]) for row in job.train_rows], self.centre)
         self.valid_vectors = features([prompt_text(row["messages"]) for row in job.valid_rows], self.centre)
+        self.checkpoints = Checkpoints(job.directory / "checkpoints")
         self.resume = job.directory / "resume" / "state.npz"
         self.state = _State.load(self.resume, len(self.answers), job.seed)
         self.saved_at = time.monotonic()
@@ -204,6 +206,8 @@ class _Run:
         pairs = list(zip(prompts.tolist(), chosen.tolist(), strict=True))
         distinct = list(dict.fromkeys(pairs))
         results = self.grade([({"output_text": self.answers[answer]}, rows[row]) for row, answer in distinct])
+        if all(result.error for result in results):
+            raise RuntimeError(f"Training stopped because the grader failed on every answer: {results[0].error}")
         by_pair = dict(zip(distinct, results, strict=True))
         return [by_pair[pair] for pair in pairs]
 
@@ -213,15 +217,15 @@ class _Run:
         scores = self.valid_vectors @ self.state.matrix
         chosen = self._untrained_guesses() if self.state.step == 0 else scores.argmax(axis=1)
         graded = self._graded(self.job.valid_rows, np.arange(len(chosen)), chosen)
-        checkpoint = None
-        if self.state.step:
-            checkpoint = self.job.directory / "checkpoints" / f"step-{self.state.step}"
-            Weights(self.answers, self.state.matrix, self.centre).save(checkpoint)
+        reward = float(np.mean([g.reward for g in graded]))
+        weights = Weights(self.answers, self.state.matrix, self.centre)
+        record = {"valid_reward": reward}
+        step = self.state.step
         return StepReport(
-            step=self.state.step,
+            step=step,
             total_steps=self.settings["steps"],
-            valid_reward=float(np.mean([g.reward for g in graded])),
-            checkpoint=checkpoint,
+            valid_reward=reward,
+            checkpoint=self.checkpoints.write(step, record, weights.save) if step else None,
             seconds=_since(began),
             **{"components": _components(graded), **measured},
         )

@@ -111,9 +111,9 @@ def _metrics(data: JsonDict) -> dict[str, float]:
         if _number(data.get(name)):
             found[name] = float(data[name])
     for grader in _dicts(scores.get("graders")):
-        value: Any = grader.get("train_reward_mean", grader.get("valid_reward_mean"))
-        if _number(value):
-            found[f"reward:{grader.get('name')}"] = float(value)
+        reward: Any = grader.get("train_reward_mean", grader.get("valid_reward_mean"))
+        if _number(reward):
+            found[f"reward:{grader.get('name')}"] = float(reward)
     seconds: Any = _dict(_dict(data.get("timing")).get("step")).get("full_iteration")
     if _number(seconds):
         found["seconds"] = float(seconds)
