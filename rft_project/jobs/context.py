@@ -13,7 +13,7 @@ from . import shutdown
 from .lease import Lease
 from .models import Job, JobEvent
 from .outcomes import Cancelled
-from .progress import Progress
+from .progress import Listener, Progress
 
 SLICE_SECONDS = 45.0  # well below the queue's time-out, which is only a safety net
 
@@ -34,11 +34,13 @@ class JobContext:
     is still undone, does it in batches, and raises ``Again`` when ``slice_over``.
     """
 
-    def __init__(self, job: Job, lease: Lease, *, slice_seconds: float = SLICE_SECONDS) -> None:
+    def __init__(
+        self, job: Job, lease: Lease, *, slice_seconds: float = SLICE_SECONDS, listener: Listener | None = None
+    ) -> None:
         self.job = job
         self.params: dict[str, Any] = job.params
         self.cursor: dict[str, Any] = job.cursor
-        self.progress = Progress(job, lease)
+        self.progress = Progress(job, lease, listener)
         self._lease = lease
         self._ends_at = time.monotonic() + slice_seconds
 
@@ -48,7 +50,7 @@ class JobContext:
         return time.monotonic() >= self._ends_at or shutdown.requested()
 
     def check(self) -> None:
-        """Raise Cancelled when a stop was asked for, Lost when the job is no longer ours. Asks at most once a second."""
+        """Raise Cancelled when a stop was asked for, Lost when the job is not ours. Asks at most once a second."""
         if self._lease.cancel_requested:
             raise Cancelled
         self.progress.poll()

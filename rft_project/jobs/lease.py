@@ -36,12 +36,11 @@ class Lease:
         now = timezone.now()
         fields |= {"heartbeat_at": now, "lease_until": now + timedelta(seconds=LEASE_SECONDS)}
         held = Job.objects.held(self.job_id, self.fence)
-        if not self.cancel_requested:
-            if held.filter(cancel_requested=False).update(**fields):
-                return
-            self.cancel_requested = True
+        if not self.cancel_requested and held.filter(cancel_requested=False).update(**fields):
+            return
         if not held.update(**fields):
             raise Lost(f"job {self.job_id} passed on after claim {self.fence}")
+        self.cancel_requested = True
 
     def end(self, **fields: Any) -> bool:
         """Give the job back with ``fields`` (a new state among them); False when it was lost before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.conf import settings
@@ -183,7 +184,8 @@ def live_job(lock_key: str) -> Job | None:
 def as_json(result: Any) -> dict[str, Any]:
     """A handler's result as it is stored: of a pydantic model its JSON form, of None nothing.
 
-    Raises TypeError for anything else than a pydantic model, a dict or None.
+    Raises TypeError for anything else than a pydantic model, a dict or None, or for what JSON does not know; ValueError
+    for NaN and infinity, which JSON columns refuse.
     """
     if result is None:
         return {}
@@ -191,4 +193,5 @@ def as_json(result: Any) -> dict[str, Any]:
         result = result.model_dump(mode="json")
     if not isinstance(result, dict):
         raise TypeError(f"a job's result must be a pydantic model or a dict, not {type(result).__name__}")
+    json.dumps(result, allow_nan=False)
     return result

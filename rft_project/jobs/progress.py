@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import F
@@ -15,20 +16,32 @@ WRITE_EVERY = 1.0  # seconds; SQLite has one writer, and nobody reads faster
 RATE_AFTER = 1.0  # seconds of work before a rate means anything
 
 
+Listener = Callable[["Progress"], object]  # told after each write, for a bar on a terminal
+
+
 class Progress:
     """Counts of one slice. Core code gets ``advance`` as its callback and knows nothing of jobs.
 
     ``done`` and ``total`` are absolute numbers of the job's unit; ``total`` is 0 while unknown.
     """
 
-    def __init__(self, job: Job, lease: Lease) -> None:
+    def __init__(
+        self,
+        job: Job,
+        lease: Lease,
+        listener: Listener | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._lease = lease
+        self._listener = listener
         self.done = job.done
         self.total = job.total
         self.phase = job.phase
         self.note = job.note
         self._rate = job.per_second
-        self._since = time.monotonic()
+        self._since = self._clock()
         self._base = self.done
         self._written_at = float("-inf")
         self._changed = False
@@ -44,7 +57,7 @@ class Progress:
         self.phase, self.done, self.note = phase, done, note
         if total is not None:
             self.total = total
-        self._since, self._base = time.monotonic(), done
+        self._since, self._base = self._clock(), done
         self.flush()
 
     def advance(self, count: int = 1, note: str | None = None) -> None:
@@ -61,7 +74,7 @@ class Progress:
 
     def poll(self) -> None:
         """Write what changed, or just ask whether to go on; does nothing within a second of the last time."""
-        if time.monotonic() - self._written_at < WRITE_EVERY:
+        if self._clock() - self._written_at < WRITE_EVERY:
             return
         if self._changed:
             self.flush()
@@ -73,8 +86,10 @@ class Progress:
 
     def written(self) -> None:
         """What is counted has reached the row."""
-        self._written_at = time.monotonic()
+        self._written_at = self._clock()
         self._changed = False
+        if self._listener is not None:
+            self._listener(self)
 
     def flush(self) -> None:
         """Write now what is counted. Raises like :meth:`advance`."""
@@ -85,7 +100,7 @@ class Progress:
 
     def fields(self) -> dict[str, Any]:
         """The columns that show this progress, measured now."""
-        elapsed = time.monotonic() - self._since
+        elapsed = self._clock() - self._since
         if elapsed >= RATE_AFTER and self.done > self._base:
             self._rate = (self.done - self._base) / elapsed
         return {

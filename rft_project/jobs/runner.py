@@ -25,6 +25,7 @@ from .context import SLICE_SECONDS, JobContext
 from .lease import LEASE_SECONDS, Lease
 from .models import Job, JobEvent, State, as_json
 from .outcomes import Again, Cancelled, JobFailed, Lost, WaitUntil
+from .progress import Listener
 
 logger = logging.getLogger(__name__)
 
@@ -54,17 +55,20 @@ def claim(job_id: int) -> Job | None:
         return Job.objects.get(pk=job_id) if taken else None
 
 
-def run(job_id: int, *, slice_seconds: float = SLICE_SECONDS, keep_alive: bool = False) -> bool:
+def run(
+    job_id: int, *, slice_seconds: float = SLICE_SECONDS, keep_alive: bool = False, listener: Listener | None = None
+) -> bool:
     """Run the next slice of a job; False when there was nothing to claim.
 
-    ``keep_alive`` renews the lease from a thread (worker processes). Whatever the handler does ends in the row; only
-    SystemExit (the queue's time-out) and KeyboardInterrupt leave this function, after the row says so.
+    ``keep_alive`` renews the lease from a thread (worker processes); ``listener`` hears of each write of progress.
+    Whatever the handler does ends in the row; only SystemExit (the queue's time-out) and KeyboardInterrupt leave this
+    function, after the row says so.
     """
     job = claim(job_id)
     if job is None:
         return False
     lease = Lease(job.pk, job.fence, cancel_requested=job.cancel_requested)
-    context = JobContext(job, lease, slice_seconds=slice_seconds)
+    context = JobContext(job, lease, slice_seconds=slice_seconds, listener=listener)
     try:
         with lease.kept_alive() if keep_alive else nullcontext():
             result = as_json(_handler(job.kind)(context))
