@@ -106,12 +106,16 @@ def _ends_with_note(record: Record, _: random.Random) -> None:
 
 
 def _ends_with_tool(record: Record, _: random.Random) -> None:
-    _messages(record).extend(_lookup('{"status": "shipped", "carrier": "Nordpost"}'))
+    turns = _lookup('{"status": "shipped", "carrier": "Nordpost", "total": "31.70"}')
+    number = re.search(r"\d{5}", _text(record))
+    if number:
+        turns[0]["tool_calls"][0]["function"]["arguments"] = f'{{"order_id": "LM-{number[0]}"}}'
+    _messages(record).extend(turns)
 
 
 def _first_blank(record: Record, _: random.Random) -> None:
     ask = {"role": "assistant", "content": "Your message was empty. What would you like to ask?"}
-    _messages(record)[-1:-1] = [{"role": "user", "content": ""}, ask]
+    _messages(record)[-1:-1] = [{"role": "user", "content": " "}, ask]
 
 
 def _nothing(record: Record, _: random.Random) -> None:

@@ -64,12 +64,12 @@ def test_another_seed_makes_another_file() -> None:
 
 def test_labels_are_as_unbalanced_as_described(clean: list[dict[str, Any]]) -> None:
     assert Counter(record["reference_answer"] for record in clean) == {
-        "shipping": 141,
-        "billing": 85,
-        "returns": 86,
-        "account": 81,
-        "technical": 84,
-        "sales": 30,
+        "shipping": 218,
+        "billing": 136,
+        "returns": 136,
+        "account": 129,
+        "technical": 133,
+        "sales": 46,
     }
     assert all(record["metadata"]["label"] == record["reference_answer"] for record in clean)
 
@@ -102,7 +102,7 @@ def test_clean_user_messages_are_long_enough_and_hold_no_open_blank(clean: list[
 def test_conversations_and_tool_calls(clean: list[dict[str, Any]]) -> None:
     with_tools = [record for record in clean if "tools" in record["input"]]
     several = [record for record in clean if "tools" not in record["input"] and len(conversation(record)) > 1]
-    assert (len(several), len(with_tools)) == (62, 30)
+    assert (len(several), len(with_tools)) == (88, 44)
     for record in with_tools:
         roles = [message["role"] for message in conversation(record)]
         assert roles == ["user", "assistant", "tool", "assistant", "user"]
@@ -139,16 +139,16 @@ def test_every_code_that_needs_no_configuration_occurs() -> None:
         "missing_input": 1,
         "missing_messages": 1,
         "empty_messages": 1,
-        "invalid_role": 2,
+        "invalid_role": 3,
         "missing_content": 2,
-        "last_not_user": 2,
-        "empty_user_message": 2,
-        "user_message_too_short": 2,
-        "control_characters": 2,
+        "last_not_user": 4,
+        "empty_user_message": 4,
+        "user_message_too_short": 4,
+        "control_characters": 3,
         "missing_tool_call_id": 2,
-        "orphan_tool_result": 1,
-        "reference_answer_null": 2,
+        "orphan_tool_result": 2,
+        "reference_answer_null": 3,
         "exceeds_max_tokens": 1,
-        "duplicate": 3,
-        "near_duplicate": 2,
+        "duplicate": 4,
+        "near_duplicate": 3,
     }
