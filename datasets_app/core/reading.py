@@ -43,6 +43,7 @@ class Parsed:
     trace: Trace
     where: str = ""
     offset: int = 0
+    size: int = 0  # bytes of the line
 
     @property
     def split(self) -> bool:
@@ -149,4 +150,4 @@ def _parsed(entry: _Decoded, format: str, fallback: str, reference_field: str | 
         value = field_value(trace, reference_field, _MISSING)
         if value is not _MISSING:
             trace.reference_answer, trace.has_reference = value, True
-    return Parsed(line.number, line.key, name, trace, line.where, line.offset)
+    return Parsed(line.number, line.key, name, trace, line.where, line.offset, len(line.raw))

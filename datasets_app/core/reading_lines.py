@@ -70,7 +70,10 @@ class Line:
 
 @dataclass(slots=True)
 class Rejected:
-    """A line that could not be read: its place, why in one sentence, and the beginning of its text."""
+    """A line that could not be read: its place, why in one sentence, and the beginning of its text.
+
+    ``fatal`` says that reading ended here: what follows in the file was not read.
+    """
 
     line: int
     reason: str
@@ -78,11 +81,13 @@ class Rejected:
     key: bytes = b""
     where: str = ""
     offset: int = 0
+    fatal: bool = False
 
 
-def rejected(line: Line, reason: str) -> Rejected:
+def rejected(line: Line, reason: str, *, fatal: bool = False) -> Rejected:
+    """The line as an entry of what could not be read."""
     text = clean_text(line.raw[: 4 * TEXT_KEPT].decode("utf-8", "replace"))[:TEXT_KEPT]
-    return Rejected(line.number, reason, text, line.key, line.where, line.offset)
+    return Rejected(line.number, reason, text, line.key, line.where, line.offset, fatal)
 
 
 def open_lines(path: Path, limits: Limits = LIMITS) -> Iterator[Line | Rejected]:
@@ -152,7 +157,7 @@ def _numbered(
         number += 1
         yield from _entry(held, Line(number, held[0].strip(), where, tell()))
     if stopped:
-        yield rejected(Line(number + 1, tail, where, tell()), stopped)
+        yield rejected(Line(number + 1, tail, where, tell()), stopped, fatal=True)
 
 
 def _entry(piece: Piece, line: Line) -> Iterator[Line | Rejected]:
@@ -240,7 +245,7 @@ def _zip_lines(file: BinaryIO, name: str, size: int, limits: Limits) -> Iterator
                 yield item
         except UnreadableFile as error:
             number += 1
-            yield Rejected(number, str(error), where=where)
+            yield Rejected(number, str(error), where=where, fatal=True)
         if (produced > limits.ratio_after and produced > limits.ratio * size) or produced > limits.unpacked_bytes:
             return
 

@@ -13,6 +13,7 @@ from typing import Any
 from datasets_app.core.formats import canonical, chat, openai_chat
 from datasets_app.core.formats.base import Format
 from datasets_app.core.records import Trace, Unreadable
+from rft_project.platforms.types import JsonDict
 
 TABLE: tuple[Format, ...] = (openai_chat.FORMAT, canonical.FORMAT, chat.FORMAT)
 FORMATS: dict[str, Format] = {f.name: f for f in TABLE}
@@ -30,11 +31,11 @@ def recognise(line: Any) -> str | None:
 
 
 def detect(sample: Sequence[Any]) -> list[tuple[str, float]]:
-    """Formats found in decoded records with their share (0 to 1) of all of them, the largest first.
+    """Formats that decoded records can be read as, with their share (0 to 1) of all of them, the largest first.
 
-    An empty list means the format is unknown. What the shares lack to 1 was recognised by nothing.
+    An empty list means the format is unknown. What the shares lack to 1 could be read as nothing.
     """
-    counts = Counter(name for line in sample if (name := recognise(line)))
+    counts = Counter(name for line in sample if (name := recognise(line)) and _reads(line, name))
     if not counts:
         counts = Counter(
             next((f.name for f in TABLE if f.accepts(line)), "") for line in sample if isinstance(line, dict)
@@ -42,6 +43,14 @@ def detect(sample: Sequence[Any]) -> list[tuple[str, float]]:
         counts.pop("", None)
     order = list(FORMATS)
     return [(name, n / len(sample)) for name, n in sorted(counts.items(), key=lambda i: (-i[1], order.index(i[0])))]
+
+
+def _reads(line: JsonDict, name: str) -> bool:
+    try:
+        FORMATS[name].read(line)
+    except Unreadable:
+        return False
+    return True
 
 
 def parse(line: Any, format: str) -> Trace:

@@ -1,0 +1,168 @@
+"""Sanitizes trace files without a database: valid records out, the others with their reasons, and a report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from datasets_app.core.batch import BatchReport, Sinks, sanitize_files
+from datasets_app.core.formats import AUTO, FORMATS
+from datasets_app.core.records import dumps, encode_json
+from datasets_app.core.sanitizing import CODES, DEFAULT_THRESHOLD, SanitizeConfig
+
+_DEFAULTS = SanitizeConfig()
+_WRONG_USAGE = 2
+_BAR = 30  # characters
+_EVERY = 0.2  # seconds between two drawings
+
+
+class Command(BaseCommand):
+    help = "Sanitize trace files without a database; exits 1 when a file could not be read to its end."
+    requires_system_checks = []  # nothing of the web application is used
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help=".jsonl, .json, .gz or .zip")
+        parser.add_argument("--out", type=Path, metavar="FILE", help="valid records, one per line")
+        parser.add_argument("--rejected", type=Path, metavar="FILE", help="all others, with their reasons")
+        parser.add_argument("--report", type=Path, metavar="FILE", help="the hygiene report as JSON")
+        parser.add_argument("--format", default=AUTO, choices=[AUTO, *FORMATS])
+        parser.add_argument(
+            "--min-user-message-length", type=int, default=_DEFAULTS.min_user_message_length, metavar="CHARACTERS"
+        )
+        parser.add_argument("--max-tokens", type=int, default=_DEFAULTS.max_tokens, metavar="TOKENS")
+        parser.add_argument(
+            "--near-duplicates",
+            type=_threshold,
+            default=DEFAULT_THRESHOLD,
+            metavar="0-1|off",
+            help="similarity from which user texts are near duplicates",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        config = _config(options)
+        outputs = [options[name] for name in ("out", "rejected", "report") if options[name]]
+        _refuse_clash(options["files"], outputs)
+        troubles: list[str] = []
+        with ExitStack() as files:
+            out = files.enter_context(_replacing(options["out"]))
+            rejected = files.enter_context(_replacing(options["rejected"]))
+            total = sum(path.stat().st_size for path in options["files"] if path.is_file())
+            bar = files.enter_context(_progress(self.stderr, total))
+            sinks = Sinks(trouble=troubles.append, at=bar)
+            if out:
+                sinks.valid = lambda entry: _write(out, dumps(entry.trace))
+            if rejected:
+                sinks.refused = lambda line: _write(rejected, encode_json(line))
+            report = sanitize_files(options["files"], config, format=options["format"], sinks=sinks)
+        if options["report"]:
+            with _replacing(options["report"]) as target:
+                _write(target, report.model_dump_json(indent=2))
+        self.stdout.write(_summary(report))
+        for sentence in troubles:
+            self.stderr.write(sentence)
+        if troubles:
+            sys.exit(1)
+
+
+def _threshold(text: str) -> float | None:
+    if text == "off":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value <= 1.0:
+        raise argparse.ArgumentTypeError("must be a number above 0 and at most 1, or off")
+    return value
+
+
+def _config(options: dict[str, Any]) -> SanitizeConfig:
+    if options["min_user_message_length"] < 0:
+        raise CommandError("--min-user-message-length must not be negative.", returncode=_WRONG_USAGE)
+    if options["max_tokens"] < 1:
+        raise CommandError("--max-tokens must be at least 1.", returncode=_WRONG_USAGE)
+    names = ("min_user_message_length", "max_tokens", "near_duplicates")
+    return SanitizeConfig(**{name: options[name] for name in names})
+
+
+def _refuse_clash(inputs: list[Path], outputs: list[Path]) -> None:
+    """No output may overwrite an input or another output, and each needs a folder to go to."""
+    taken = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in taken:
+            raise CommandError(f"{path} is named twice; give each output a file of its own.", returncode=_WRONG_USAGE)
+        if path.is_dir() or not path.resolve().parent.is_dir():
+            raise CommandError(
+                f"{path} can't be written; give a file in a folder that exists.", returncode=_WRONG_USAGE
+            )
+        taken.add(path.resolve())
+
+
+@contextmanager
+def _replacing(path: Path | None) -> Iterator[IO[str] | None]:
+    """A file to write that takes its name only when all of it is written."""
+    if path is None:
+        yield None
+        return
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="\n") as target:
+            yield target
+        unfinished.replace(path)
+    except OSError as error:
+        raise CommandError(f"{path} can't be written: {error.strerror}.") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write(target: IO[str] | None, line: str) -> None:
+    if target is not None:
+        target.write(line + "\n")
+
+
+class _Bar:
+    """A progress bar over bytes read, on a terminal only."""
+
+    def __init__(self, stream: Any, total: int) -> None:
+        self._stream, self._total = stream, total
+        self._shown = stream.isatty() and total > 0
+        self._due = 0.0
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if self._shown and now >= self._due:
+            self._due = now + _EVERY
+            self._draw(min(done / self._total, 1.0))
+
+    def close(self) -> None:
+        if self._shown:
+            self._draw(1.0)
+            self._stream.write("", ending="\n")
+
+    def _draw(self, share: float) -> None:
+        self._stream.write(f"\r[{'#' * round(_BAR * share):<{_BAR}}] {share:4.0%}", ending="")
+        self._stream.flush()
+
+
+@contextmanager
+def _progress(stream: Any, total: int) -> Iterator[_Bar]:
+    bar = _Bar(stream, total)
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+def _summary(report: BatchReport) -> str:
+    lines = [f"{report.valid:,} of {report.total:,} records are valid ({report.seconds:.1f} s)."]
+    lines += [f"  {count:>9,}  {CODES[code][0]} ({code})" for code, count in report.errors_by_type.items()]
+    if report.unreadable:
+        lines.append(f"  {report.unreadable:>9,}  lines that could not be read")
+    return "\n".join(lines + report.recommendations)
