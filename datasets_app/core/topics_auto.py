@@ -1,0 +1,100 @@
+"""Topics from the texts themselves: cluster, name the clusters, build the tree. No I/O, deterministic by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .clustering import UNKNOWN_CLUSTER, Clustering, Vectors, cluster
+from .labelling import Label, Labeller, label_groups, label_parents
+from .topics import TopicTree, parse_tree
+
+Embed = Callable[[list[str]], NDArray[np.float32]]
+LABEL_TEXTS = 300  # texts of a cluster that its name is made from, the most typical ones
+
+
+class AutoAssignment(NamedTuple):
+    """``topic`` is a leaf, or ``None`` for a text no topic holds; ``confidence`` 0..1: share of the text's nearest
+    neighbours that are in the same topic."""
+
+    topic: str | None
+    confidence: float
+
+
+@dataclass(frozen=True)
+class AutoTopics:
+    """``assignments`` in the order of the texts. ``chosen_by``: a sentence on how the number of topics came about."""
+
+    tree: TopicTree
+    assignments: list[AutoAssignment]
+    chosen_by: str
+    scores: dict[int, float]
+
+
+def auto_topics(
+    texts: Sequence[str],
+    embed: Embed,
+    *,
+    k: int | None = None,
+    seed: int = 0,
+    labeller: Labeller | None = None,
+) -> AutoTopics:
+    """A tree of topics for ``texts`` (last user messages) and the topic of each.
+
+    ``k``: number of leaf clusters, chosen by the data when ``None``. Blank texts, clusters that do not hold together
+    and clusters nothing names are left without a topic. Two levels from 13 topics up.
+    """
+    present = [index for index, text in enumerate(texts) if text.strip()]
+    if not present:
+        return AutoTopics(
+            TopicTree(), [AutoAssignment(None, 0.0)] * len(texts), "There is no text to find topics in.", {}
+        )
+    vectors: Vectors = np.asarray(embed([texts[index] for index in present]), dtype=np.float32)
+    found = cluster(vectors, k=k, seed=seed)
+    members = [[texts[present[i]] for i in found.members(c)[:LABEL_TEXTS]] for c in range(found.k)]
+    labels = label_groups(members, labeller)
+    tree = _tree(labels, members, found, labeller)
+    assignments = [AutoAssignment(None, 0.0)] * len(texts)
+    for index, at, confidence in zip(present, found.labels.tolist(), found.confidence.tolist(), strict=True):
+        label = labels[at] if at != UNKNOWN_CLUSTER else None
+        assignments[index] = AutoAssignment(label.name if label else None, float(confidence))
+    return AutoTopics(tree, assignments, _chosen_by(found, k, len(tree.leaves())), found.scores)
+
+
+def _tree(
+    labels: Sequence[Label | None], members: Sequence[Sequence[str]], found: Clustering, labeller: Labeller | None
+) -> TopicTree:
+    """Leaves under their groups; a group of a single leaf is left out and its leaf stands at the top."""
+    topics: dict[str, Any] = {}
+    named = [(index, label) for index, label in enumerate(labels) if label is not None]
+    below: dict[int, list[int]] = {}
+    for index, label in named:
+        topics[label.name] = {"description": label.description, "keywords": label.keywords}
+        if found.groups:
+            below.setdefault(found.groups[index], []).append(index)
+    groups = [indices for indices in below.values() if len(indices) > 1] if len(below) > 1 else []
+    share = max(1, LABEL_TEXTS // max((len(indices) for indices in groups), default=1))
+    texts = [[text for index in indices for text in members[index][:share]] for indices in groups]
+    for indices, parent in zip(groups, label_parents(texts, list(topics), labeller), strict=True):
+        topics[parent.name] = {"description": parent.description, "keywords": parent.keywords}
+        for index in indices:
+            if (leaf := labels[index]) is not None:
+                topics[leaf.name]["parent_topic"] = parent.name
+    return parse_tree({"version": "1.0", "topics": topics})
+
+
+def _chosen_by(found: Clustering, k: int | None, leaves: int) -> str:
+    if k is not None:
+        return f"{leaves} topics from the {k} clusters asked for."
+    if not found.scores:
+        return "Too few texts to tell topics apart: all are in one."
+    if found.k <= 1 and max(found.scores.values()) > 0 and len(found.groups) == 0 and leaves <= 1:
+        return "The texts do not fall into groups that could be told apart: all are in one."
+    return (
+        f"{leaves} topics: of {len(found.scores)} numbers of clusters tried, the smallest whose silhouette is within "
+        f"8 % of the best ({max(found.scores.values()):.2f})."
+    )
