@@ -153,10 +153,11 @@ def _exact_label(_context: PresetContext) -> JsonDict:
 
 
 def _label_partial_credit(context: PresetContext) -> JsonDict:
-    if not context.labels:
+    labels = sorted({label for label in context.labels if label.strip()})
+    if not labels:
         raise GraderError("this preset needs records with a reference answer to learn the labels from.", "preset")
-    labels = json.dumps(sorted(set(context.labels)), ensure_ascii=False, indent=4)
-    return _python("label_partial_credit", _LABEL_SOURCE.format(labels=labels))
+    literal = json.dumps(labels, ensure_ascii=False, indent=4)
+    return _python("label_partial_credit", _LABEL_SOURCE.format(labels=literal))
 
 
 def _format_compliance(context: PresetContext) -> JsonDict:
@@ -220,7 +221,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         slug="conciseness",
         title="Conciseness",
-        measures="0.6 for answering at all, up to 0.4 for staying within the usual length; it does not judge the content.",
+        measures="0.6 for answering at all, up to 0.4 for staying within the usual length; blind to the content.",
         needs="Nothing but the question; the usual length is taken from the logged answers.",
         _available=lambda context: context.total,
         _build=_conciseness,

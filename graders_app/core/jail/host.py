@@ -92,10 +92,11 @@ class PythonJail:
         return self
 
     def close(self) -> None:
-        """End the process; the jail can be used again and starts a new one."""
-        if self._worker is not None:
-            self._worker.close()
-            self._worker = None
+        """End the process, after the batch that is running; the jail can be used again and starts a new one."""
+        with self._lock:
+            if self._worker is not None:
+                self._worker.close()
+                self._worker = None
 
     def __enter__(self) -> PythonJail:
         return self.open()
@@ -175,6 +176,8 @@ class PythonJail:
 
     def _ready(self) -> Worker:
         if self._worker is None or not self._worker.usable:
+            if self._worker is not None:
+                self._worker.close()
             (self._support or probe()).require(self._limits.memory_bytes)
             self._worker = Worker(
                 self._plan,

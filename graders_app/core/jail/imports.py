@@ -28,7 +28,6 @@ _LAZY = {
     "datetime": ("_strptime",),
     "time": ("_strptime",),
     "typing": ("collections.abc",),
-    "zoneinfo": ("zoneinfo._common",),
     "pandas": ("pandas._libs.tslibs.strptime",),
     "numpy": ("numpy.random", "numpy.linalg"),
 }
@@ -55,7 +54,8 @@ DEFAULT_POLICY = Policy(frozenset(_STANDARD.split()) | frozenset(_LIBRARIES.spli
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """``modules`` to import in order; ``touch``: dotted uses such as ``scipy.stats.norm`` of lazily loading ones."""
+    """``modules`` to import in order; ``touch``: names that may be modules too, such as the ``stats`` of ``from scipy
+    import stats`` or ``np.random.default_rng`` of a library that loads its parts when they are used."""
 
     modules: tuple[str, ...]
     touch: tuple[str, ...]
@@ -89,9 +89,9 @@ def plan_imports(source: str, policy: Policy = DEFAULT_POLICY) -> ImportPlan:
             bound.update((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
     for node in ast.walk(tree):
         path = _dotted(node)
-        if path and path[0] in bound:
+        if path and bound.get(path[0], "").split(".")[0] in _LIBRARIES.split():
             touch[".".join([bound[path[0]], *path[1:]])] = None
-    return ImportPlan(tuple(modules), tuple(path for path in touch if path.split(".")[0] in _LIBRARIES.split()))
+    return ImportPlan(tuple(modules), tuple(touch))
 
 
 def _admit(name: str, line: int, policy: Policy, modules: dict[str, None]) -> None:

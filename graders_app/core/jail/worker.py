@@ -65,6 +65,8 @@ class Worker:
         self._close = weakref.finalize(self, _end, self._process, self._owner)
         self._in = _descriptor(self._process.stdin)
         self._out = _descriptor(self._process.stdout)
+        self._poll = select.poll()  # not select(), which refuses descriptors above 1023
+        self._poll.register(self._out, select.POLLIN)
         os.set_blocking(self._in, False)
         os.set_blocking(self._out, False)
         try:
@@ -79,8 +81,8 @@ class Worker:
 
     @property
     def usable(self) -> bool:
-        """False after a fork: the pipe belongs to the parent."""
-        return self._owner == os.getpid() and self._close.alive
+        """False after a fork (the pipe belongs to the parent), and where the process ended while it was idle."""
+        return self._owner == os.getpid() and self._close.alive and self._process.poll() is None
 
     def close(self) -> None:
         """Kill the process and everything in its session. Safe to call twice."""
@@ -96,7 +98,7 @@ class Worker:
         """
         replies: list[dict[str, Any]] = []
         try:
-            if self._buffer or self._readable(0):
+            if self._buffer or self._readable():
                 raise WorkerFailure("the grader wrote to our pipe between two samples")
             self._exchange(requests, wall_seconds, replies)
         except WorkerFailure as failure:
@@ -152,13 +154,20 @@ class Worker:
                 return reply
 
     def _wait(self, writing: bool, deadline: float) -> None:
-        left = deadline - time.monotonic()
-        ready = select.select([self._out], [self._in] if writing else [], [], max(0.0, left))
-        if not ready[0] and left <= 0:
+        """Until there is something to read, or room to write where ``writing``; not past ``deadline``."""
+        if writing:
+            self._poll.register(self._in, select.POLLOUT)
+        try:
+            left = deadline - time.monotonic()
+            ready = dict(self._poll.poll(max(0.0, left) * 1000))
+        finally:
+            if writing:
+                self._poll.unregister(self._in)
+        if left <= 0 and self._out not in ready:
             raise WorkerFailure("the grader took too long", timeout=True)
 
-    def _readable(self, seconds: float) -> bool:
-        return bool(select.select([self._out], [], [], seconds)[0])
+    def _readable(self) -> bool:
+        return bool(self._poll.poll(0))
 
     def _write(self, outgoing: bytearray) -> None:
         try:
