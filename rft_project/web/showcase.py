@@ -187,7 +187,7 @@ def everything() -> dict[str, Any]:
     form.is_valid()
     return {
         "steps": _steps(),
-        "swatches": [(name, f"sw-{name}", words) for name, words in SWATCHES],
+        "swatches": [(name, f"var(--{name})", words) for name, words in SWATCHES],
         "checks": [
             Check("bad", "Balance is 0.09, and 0.50 is needed.", "The smallest topic has 58 records, the largest 620."),
             Check(

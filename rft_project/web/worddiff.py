@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -11,8 +12,8 @@ from django.utils.safestring import SafeString
 
 from rft_project.web.text import visible
 
-WORDS = re.compile(r"\s+|[^\s]+")
-MOST = 1500  # words and gaps of one answer; above it the comparison would take longer than it helps
+WORDS = re.compile(r"\s*\S+|\s+$")  # a word with the gap before it, so that neighbours join into one mark
+MOST = 1500  # words of one answer; above it the comparison would take longer than it helps
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,25 @@ class Pair:
     after: SafeString
 
 
-def _marked(pieces: list[str], tag: str) -> SafeString:
-    text = "".join(pieces)
+def _marked(text: str, tag: str) -> SafeString:
+    gap = text[: len(text) - len(text.lstrip())]  # a mark starts at the word, not at the gap before it
     if not text.strip():
         return visible(text)
-    return format_html("<del>{}</del>", visible(text)) if tag == "del" else format_html("<ins>{}</ins>", visible(text))
+    mark = "{}<del>{}</del>" if tag == "del" else "{}<ins>{}</ins>"
+    return format_html(mark, gap, visible(text[len(gap) :]))
+
+
+def _runs(codes: Iterable[tuple[str, int, int, int, int]]) -> list[tuple[bool, int, int, int, int]]:
+    """Join changes that only one or two shared words keep apart: a lone "the" in the middle is chance."""
+    codes = list(codes)
+    runs: list[tuple[bool, int, int, int, int]] = []
+    for i, (kind, a, b, c, d) in enumerate(codes):
+        same = kind == "equal" and (b - a > 2 or i in (0, len(codes) - 1))
+        if runs and runs[-1][0] == same:
+            a, c = runs[-1][1], runs[-1][3]
+            runs.pop()
+        runs.append((same, a, b, c, d))
+    return runs
 
 
 def word_diff(before: str, after: str) -> Pair:
@@ -35,11 +50,9 @@ def word_diff(before: str, after: str) -> Pair:
         return Pair(visible(before), visible(after))
     one: list[SafeString] = []
     two: list[SafeString] = []
-    for kind, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
-        if kind == "equal":
-            one.append(visible("".join(left[a:b])))
-            two.append(visible("".join(right[c:d])))
-        else:
-            one.append(_marked(left[a:b], "del"))
-            two.append(_marked(right[c:d], "ins"))
+    bare = [word.strip() for word in left], [word.strip() for word in right]
+    for same, a, b, c, d in _runs(SequenceMatcher(None, *bare, autojunk=False).get_opcodes()):
+        was, now = "".join(left[a:b]), "".join(right[c:d])
+        one.append(visible(was) if same else _marked(was, "del"))
+        two.append(visible(now) if same else _marked(now, "ins"))
     return Pair(*(format_html_join("", "{}", ((piece,) for piece in side)) for side in (one, two)))

@@ -15,6 +15,7 @@ MOST_POINTS = 300  # more are averaged: the eye cannot tell, the page can
 APART = 17  # px between two labels
 
 Points = Sequence[tuple[float, float]]  # (step, value), steps rising
+Pixels = Sequence[tuple[float, float]]  # (percent, px)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class LineChart:
     base: float | None  # y of the base model
     base_text: str
     base_text_y: float
+    base_left: bool  # its label stands left, because the lines end at the right
     labels: tuple[EndLabel, ...]
     ahead: float | None  # x from which nothing has run yet
     ahead_middle: float
@@ -86,24 +88,29 @@ def averaged(points: Points, most: int = MOST_POINTS) -> list[tuple[float, float
     return [*means, points[-1]]
 
 
-def _path(points: Points, x_of: object, y_of: object) -> str:
-    return " ".join(f"{x_of(x) * 10:.1f},{y_of(y):.1f}" for x, y in points)  # type: ignore[operator]
+def _path(points: Pixels) -> str:
+    return " ".join(f"{x * 10:.1f},{y:.1f}" for x, y in points)
 
 
-def _end_labels(main: Points, thin: Points, last: float, y_of: object, words: tuple[str, str]) -> tuple[EndLabel, ...]:
-    inside = last > 80  # no room to the right: above the last point, right-aligned
-    css, dx = ("end halo", -8) if inside else ("", 10)
-    lift = -10.0 if inside else 4.0
+def _end_labels(
+    main: Pixels, thin: Pixels, words: tuple[str, str], values: tuple[str, str], last: float
+) -> tuple[EndLabel, ...]:
+    """Name and value where each line ends: to its right, or, where that is outside, above and below all lines there."""
+    inside = last > 80
+    ends = [(points[-1][1], i) for i, points in enumerate((main, thin)) if points]
+    ends.sort()  # the upper one first
+    ys = [y + 4 for y, _ in ends]
+    if inside:
+        near = [y for points in (main, thin) for x, y in points if x > last - 26]
+        ys = [max(12.0, min(near) - 9), min(BOTTOM - 6.0, max(near) + 18)][: len(ends)]
+    elif len(ys) == 2 and ys[1] - ys[0] < APART:
+        middle = sum(ys) / 2
+        ys = [middle - APART / 2, middle + APART / 2]
     made = []
-    if thin:
-        made.append([y_of(thin[-1][1]) + lift, words[1], score(thin[-1][1]), css])  # type: ignore[operator]
-    if main:
-        made.append([y_of(main[-1][1]) + lift, words[0], score(main[-1][1]), f"acc {css}".strip()])  # type: ignore[operator]
-    if len(made) == 2 and abs(made[0][0] - made[1][0]) < APART:
-        upper, lower = (0, 1) if made[0][0] <= made[1][0] else (1, 0)
-        middle = (made[0][0] + made[1][0]) / 2
-        made[upper][0], made[lower][0] = middle - APART / 2, middle + APART / 2
-    return tuple(EndLabel(last, round(y, 1), word, value, css, dx) for y, word, value, css in made)
+    for (_, i), y in zip(ends, ys, strict=True):
+        css = " ".join(part for part in ("acc" if i == 0 else "", "end halo" if inside else "") if part)
+        made.append(EndLabel(last, round(y, 1), words[i], values[i], css, -6 if inside else 10))
+    return tuple(made)
 
 
 def _x_axis(end: float) -> tuple[AxisTick, ...]:
@@ -148,6 +155,9 @@ def reward_curve(
     def y_of(y: float) -> float:
         return round(BOTTOM - (y - low) / (high - low) * (BOTTOM - TOP), 1)
 
+    main_line = [(x_of(x), y_of(y)) for x, y in validation]
+    thin_line = [(x_of(x), y_of(y)) for x, y in thin]
+    ends = (score(validation[-1][1]) if validation else "", score(thin[-1][1]) if thin else "")
     base = None if baseline is None else y_of(baseline)
     latest = validation[-1][1] if validation else (thin[-1][1] if thin else None)
     below = base is not None and base + 18 < BOTTOM and (latest is None or baseline is None or latest >= baseline)
@@ -158,13 +168,14 @@ def reward_curve(
         empty=not points,
         grid=tuple(GridLine(y_of(t), tick_text(t, step), axis=i == 0) for i, t in enumerate(scale)),
         axis=_x_axis(end),
-        line=_path(validation, x_of, y_of),
+        line=_path(main_line),
         dots=tuple(Dot(x_of(x), y_of(y), f"step {number(x)}: {score(y, 3)}") for x, y in validation),
-        thin=_path(thin, x_of, y_of),
+        thin=_path(thin_line),
         base=base,
         base_text=f"{base_label} {score(baseline)}" if baseline is not None else "",
         base_text_y=0.0 if base is None else round(base + 16 if below else base - 7, 1),
-        labels=_end_labels(validation, thin, x_of(reached), y_of, (main_label, thin_label)) if points else (),
+        base_left=bool(points) and x_of(reached) > 80,
+        labels=_end_labels(main_line, thin_line, (main_label, thin_label), ends, x_of(reached)),
         ahead=ahead,
         ahead_middle=0.0 if ahead is None else round((ahead + 100) / 2, 2),
         x_caption=x_caption,
@@ -206,4 +217,6 @@ def sparkline(
         return round(66 - (y - bottom) / (top - bottom) * 60, 1)
 
     last = Dot(x_of(end), y_of(points[-1][1]), score(points[-1][1])) if len(points) == 1 else None
-    return Sparkline(finding, _path(points, x_of, y_of), None if base is None else y_of(base), last)
+    return Sparkline(
+        finding, _path([(x_of(x), y_of(y)) for x, y in points]), None if base is None else y_of(base), last
+    )

@@ -74,7 +74,8 @@ def ticks(low: float, high: float, parts: int = 4) -> tuple[float, ...]:
 
 
 def tick_text(value: float, step: float) -> str:
-    places = max(0, -math.floor(math.log10(step) + 1e-9))
+    """``value`` with as many decimals as ``step`` needs, four at most: 0.25 -> "0.50" for two quarters."""
+    places = next((p for p in range(4) if math.isclose(round(step, p), step, rel_tol=1e-6)), 4)
     return number(value, places)
 
 

@@ -113,6 +113,11 @@ def _draw(name: str, **context: Any) -> SafeString:
     return render_to_string(f"ui/{name}.html", context)
 
 
+def _some(content: str) -> str:
+    """The content of a block tag, or "" when it is only white space (stripping would take the safe mark off)."""
+    return content if content.strip() else ""
+
+
 # ---------------------------------------------------------------- blocks with content
 
 
@@ -128,7 +133,7 @@ def next_step(
     closed: str = "",
 ) -> SafeString:
     return _draw(
-        "next_step", content=content.strip(), title=title, why=why, url=url, label=label, eyebrow=eyebrow, closed=closed
+        "next_step", content=_some(content), title=title, why=why, url=url, label=label, eyebrow=eyebrow, closed=closed
     )
 
 
@@ -172,12 +177,12 @@ def verdict(content: str, tone: str, word: str, title: str) -> SafeString:
 
 @register.simple_block_tag
 def box(content: str, tone: str = "", strong: str = "", said: str = "", url: str = "", link: str = "") -> SafeString:
-    return _draw("box", content=content.strip(), tone=tone_of(tone), strong=strong, said=said, url=url, link=link)
+    return _draw("box", content=_some(content), tone=tone_of(tone), strong=strong, said=said, url=url, link=link)
 
 
 @register.simple_block_tag
 def empty_state(content: str, title: str, text: str = "") -> SafeString:
-    return _draw("empty", content=content.strip(), title=title, text=text)
+    return _draw("empty", content=_some(content), title=title, text=text)
 
 
 # ---------------------------------------------------------------- parts without content
