@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from datasets_app.core.records import Trace, loads
 from datasets_app.core.sanitizing import SanitizeConfig
-from datasets_app.core.topics import TopicTree
+from datasets_app.core.topics import TopicTree, parse_tree
 from rft_project.connections.models import Workspace
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 VALID, INVALID, DUPLICATE = "valid", "invalid", "duplicate"
 TRACE, GENERATED, MANUAL = "trace", "generated", "manual"
-UNKNOWN = "unknown"  # categorized, and no topic fits
 
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
@@ -34,6 +33,7 @@ class Dataset(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     topic_hierarchy = models.JSONField(default=dict)
+    topic_history = models.JSONField(default=list)  # [{"tree", "sentence"}], what undo goes back to, newest last
     topic_targets = models.JSONField(default=dict)  # topic -> percent; uniform where empty
     sanitize_config = models.JSONField(default=dict)
 
@@ -51,7 +51,7 @@ class Dataset(models.Model):
 
     @property
     def topics(self) -> TopicTree:
-        return TopicTree.parse(self.topic_hierarchy) if self.topic_hierarchy else TopicTree()
+        return parse_tree(self.topic_hierarchy) if self.topic_hierarchy else TopicTree()
 
     @property
     def sanitizing(self) -> SanitizeConfig:
@@ -120,6 +120,7 @@ class DatasetRecord(models.Model):
     code = models.CharField(max_length=40, blank=True)
     issues = models.JSONField(default=list)  # [{"code", "detail"}], the first is the verdict's
     tokens = models.PositiveIntegerField(default=0)
+    checked_by = models.CharField(max_length=16, blank=True)  # digest of rules and config of the run that checked it
 
     topic = models.CharField(max_length=80, null=True)  # null: not categorized yet
     confidence = models.FloatField(null=True)

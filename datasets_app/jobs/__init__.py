@@ -1,0 +1,9 @@
+"""Background work on datasets; ``settings.JOB_HANDLERS`` names these functions."""
+
+from __future__ import annotations
+
+from .importing import run_import
+from .sanitizing import run_sanitize
+from .topics import run_categorize, run_topics
+
+__all__ = ["run_categorize", "run_import", "run_sanitize", "run_topics"]

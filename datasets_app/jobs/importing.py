@@ -1,0 +1,138 @@
+"""Background work on datasets: each handler does slices of idempotent batches (see rft_project.jobs)."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.db.models import F
+from django.utils import timezone
+
+from datasets_app.core.reading import Line, Parsed, Rejected, UnreadableFile, open_lines, read_traces
+from datasets_app.core.records import Trace, clean_text, digest, dumps
+from datasets_app.core.sanitizing import verdict
+from datasets_app.core.tokens import count
+from datasets_app.models import INVALID, VALID, Dataset, DatasetRecord, ImportBatch, RawRecord, RejectedLine
+from datasets_app.services import forget_file
+from rft_project.jobs.context import JobContext
+from rft_project.jobs.outcomes import Again, JobFailed
+from rft_project.platforms.types import last_user_text
+
+BATCH = 500
+
+
+def batched(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def checked_fields(trace: Trace, dataset: Dataset) -> dict[str, Any]:
+    """Verdict, code, issues and tokens of a record under the dataset's config."""
+    tokens = count(trace)
+    issues = verdict(trace, dataset.sanitizing, tokens)
+    return {
+        "verdict": INVALID if issues else VALID,
+        "code": issues[0].code if issues else "",
+        "issues": [{"code": issue.code, "detail": clean_text(issue.detail)} for issue in issues],
+        "tokens": tokens,
+    }
+
+
+def record_of(batch: ImportBatch, line: int, trace: Trace, import_key: str) -> DatasetRecord:
+    """The narrow row of a trace, with its verdict. Duplicates are found by the sanitize run, which sees them all."""
+    return DatasetRecord(
+        dataset_id=batch.dataset_id,
+        batch=batch,
+        line=line,
+        import_key=import_key,
+        span_id=trace.span_id,
+        digest=digest(trace),
+        preview=clean_text(last_user_text(trace.messages))[:600],
+        **checked_fields(trace, batch.dataset),
+    )
+
+
+def run_import(ctx: JobContext) -> dict[str, Any]:
+    """Read a staged file line by line from the last committed position. Rows and position commit together."""
+    batch = ImportBatch.objects.select_related("dataset").get(pk=ctx.params["batch"])
+    seen = _lines_before(batch)
+    reader = read_traces(
+        Path(batch.path),
+        format=batch.format,
+        reference_field=batch.reference_field or None,
+        start_line=batch.position,
+    )
+    try:
+        for chunk in batched(reader):
+            _commit_lines(ctx, batch, chunk, seen)
+            if ctx.slice_over:
+                raise Again
+    except UnreadableFile as error:
+        ImportBatch.objects.filter(pk=batch.pk).update(error=str(error)[:500])
+        raise JobFailed(str(error), "unreadable_file") from error
+    ImportBatch.objects.filter(pk=batch.pk).update(finished_at=timezone.now())
+    batch.refresh_from_db()
+    forget_file(batch)
+    return {
+        "dataset": batch.dataset.name,
+        "imported": batch.imported,
+        "already_present": batch.already_present,
+        "unreadable": batch.unreadable,
+        "formats": batch.formats,
+    }
+
+
+def _lines_before(batch: ImportBatch) -> Counter[bytes]:
+    """How often each line stood in the file up to the committed position."""
+    lines = open_lines(Path(batch.path)) if batch.position else ()
+    before = itertools.takewhile(lambda line: line.number <= batch.position, (x for x in lines if isinstance(x, Line)))
+    return Counter(line.key for line in before)
+
+
+def import_key(entry: Parsed, seen: Counter[bytes]) -> str:
+    """Same file, same keys: the digest of the line, numbered where a file repeats it.
+
+    So a second import of a file adds nothing, and a line that stands twice in one file still makes two records, the
+    second of which the sanitize run calls a duplicate.
+    """
+    seen[entry.key] += 1
+    return entry.key.hex() if seen[entry.key] == 1 else f"{entry.key.hex()}:{seen[entry.key]}"
+
+
+def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Parsed | Rejected], seen: Counter[bytes]) -> None:
+    """One transaction: new records with their payloads, rejected lines, counts, and the position in the file."""
+    parsed = [(entry, import_key(entry, seen)) for entry in chunk if not isinstance(entry, Rejected)]
+    rejected = [entry for entry in chunk if isinstance(entry, Rejected)]
+    with ctx.batch(done=len(chunk)):
+        keys = {key for _, key in parsed}
+        present = set(
+            DatasetRecord.objects.filter(dataset=batch.dataset_id, import_key__in=keys).values_list(
+                "import_key", flat=True
+            )
+        )
+        new = [(entry, key) for entry, key in parsed if key not in present]
+        rows = DatasetRecord.objects.bulk_create([record_of(batch, e.line, e.trace, key) for e, key in new])
+        RawRecord.objects.bulk_create(
+            [RawRecord(record=row, body=dumps(e.trace)) for row, (e, _) in zip(rows, new, strict=True)]
+        )
+        RejectedLine.objects.bulk_create(
+            [
+                RejectedLine(batch=batch, line=e.line, reason=clean_text(e.reason)[:300], text=clean_text(e.text))
+                for e in rejected
+            ],
+            ignore_conflicts=True,
+        )
+        for entry, _ in new:
+            batch.formats[entry.format] = batch.formats.get(entry.format, 0) + 1
+        ImportBatch.objects.filter(pk=batch.pk).update(
+            position=chunk[-1].line,
+            imported=F("imported") + len(new),
+            already_present=F("already_present") + len(parsed) - len(new),
+            unreadable=F("unreadable") + len(rejected),
+            split_turns=F("split_turns") + sum(1 for entry, _ in new if entry.split),
+            formats=batch.formats,
+        )

@@ -1,0 +1,93 @@
+"""Finding topics in the records, and sorting records into topics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from datasets_app.actions import CATEGORIZE, start
+from datasets_app.core.categorizing import Categorizer, Example
+from datasets_app.core.topics import UNKNOWN
+from datasets_app.core.topics_auto import auto_topics
+from datasets_app.models import VALID, Dataset, DatasetRecord
+from datasets_app.topic_commands import replace_tree
+from rft_project.jobs.context import JobContext
+from rft_project.jobs.outcomes import Again, JobFailed
+from rft_project.platforms.static_embeddings import embed
+from rft_project.platforms.types import last_user_text
+
+BATCH = 1000
+MOST = 20_000  # texts that clustering looks at; the rest is sorted into what it finds
+WRITTEN = ["topic", "confidence", "method", "needs_review", "secondary_topics"]
+
+
+def texts_of(records: list[DatasetRecord]) -> list[str]:
+    return [last_user_text(record.trace.messages) for record in records]
+
+
+def run_topics(ctx: JobContext) -> dict[str, Any]:
+    """Cluster the valid records' last user messages, replace the tree, and queue the sorting of all records."""
+    dataset = Dataset.objects.get(pk=ctx.params["dataset"])
+    records = list(dataset.records.filter(verdict=VALID).order_by("pk").select_related("raw")[:MOST])
+    if not records:
+        raise JobFailed("There is no valid record to find topics in; sanitize the dataset first.", "no_records")
+    ctx.progress.begin("Reading", total=len(records))
+    texts = texts_of(records)
+    ctx.progress.begin("Looking for groups", total=0, note=f"{len(records):,} messages compared with each other")
+    found = auto_topics(texts, lambda batch: embed(batch), k=ctx.params.get("clusters"))
+    if not found.tree.topics:
+        raise JobFailed("The messages do not fall into groups that could be named; choose a template instead.", "none")
+    ctx.check()
+    with transaction.atomic():
+        replace_tree(dataset, found.tree, f"{len(found.tree.leaves())} topics found in the data replaced the tree.")
+        start(dataset, CATEGORIZE, {"assigned_by": "topics"}, by=ctx.job.requested_by)
+    return {"topics": found.tree.leaves(), "chosen_by": found.chosen_by, "records": len(records)}
+
+
+def run_categorize(ctx: JobContext) -> dict[str, Any]:
+    """Sort every valid record that no person has sorted. The cursor is the last record written."""
+    dataset = Dataset.objects.get(pk=ctx.params["dataset"])
+    tree = dataset.topics
+    if not tree.topics:
+        raise JobFailed("There are no topics to sort into; choose topics first.", "no_topics")
+    last = ctx.cursor.get("last", 0)
+    records = dataset.records.filter(verdict=VALID).exclude(method="manual").order_by("pk").select_related("raw")
+    ctx.progress.begin("Sorting", done=records.filter(pk__lte=last).count(), total=records.count())
+    categorizer = Categorizer(tree, lambda batch: embed(batch), _taught(dataset))
+    while chunk := list(records.filter(pk__gt=last)[:BATCH]):
+        for record, found in zip(chunk, categorizer.assign(texts_of(chunk)), strict=True):
+            record.topic = found.topic or UNKNOWN
+            record.confidence, record.method = found.confidence, found.method
+            record.needs_review, record.secondary_topics = found.needs_review, list(found.secondary_topics)
+        last = chunk[-1].pk
+        with ctx.batch(done=len(chunk)) as batch:
+            DatasetRecord.objects.bulk_update(chunk, WRITTEN)
+            batch.cursor = {"last": last}
+        ctx.check()
+        if ctx.slice_over:
+            raise Again
+    return _summary(dataset)
+
+
+def _taught(dataset: Dataset) -> list[Example]:
+    """What people decided by hand teaches the run."""
+    manual = dataset.records.filter(method="manual", verdict=VALID).exclude(topic=UNKNOWN).select_related("raw")
+    leaves = set(dataset.topics.leaves())
+    records = [record for record in manual if record.topic in leaves]
+    return [Example(text, str(record.topic)) for record, text in zip(records, texts_of(records), strict=True)]
+
+
+def _summary(dataset: Dataset) -> dict[str, Any]:
+    rows = dataset.records.filter(verdict=VALID).values_list("topic", "confidence", "needs_review", "method")
+    report = {"records": 0, "high": 0, "medium": 0, "needs_review": 0, "unknown": 0, "manual": 0}
+    for topic, confidence, review, method in rows.iterator():
+        report["records"] += 1
+        report["manual"] += method == "manual"
+        if topic == UNKNOWN:
+            report["unknown"] += 1
+        elif review:
+            report["needs_review"] += 1
+        else:
+            report["high" if (confidence or 0) >= 0.8 else "medium"] += 1
+    return report

@@ -1,0 +1,28 @@
+"""What pages and regions show, as frozen values: a page and its regions build a panel with the same function."""
+
+from __future__ import annotations
+
+from .details import (
+    dataset_rows,
+    import_panel,
+    last_report,
+    record_panel,
+    report_panel,
+    topic_work_panel,
+    topics_panel,
+)
+from .overview import actions_panel, coverage_panel, readiness_panel, summary_panel
+
+__all__ = [
+    "actions_panel",
+    "coverage_panel",
+    "dataset_rows",
+    "import_panel",
+    "last_report",
+    "readiness_panel",
+    "record_panel",
+    "report_panel",
+    "summary_panel",
+    "topic_work_panel",
+    "topics_panel",
+]

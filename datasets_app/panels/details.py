@@ -1,0 +1,209 @@
+"""What the pages beside the dataset page show: the list, an import, the report, the topics, one record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q
+from django.urls import reverse
+
+from datasets_app.actions import CATEGORIZE, SANITIZE, TOPICS, last_result, last_run
+from datasets_app.core.records import Trace, encode_json, to_canonical
+from datasets_app.core.sanitizing import CODES
+from datasets_app.core.topic_templates import TEMPLATES
+from datasets_app.core.topics import UNKNOWN, TopicTree
+from datasets_app.facts import topic_counts
+from datasets_app.models import DUPLICATE, INVALID, VALID, ActionRun, Dataset, DatasetRecord, ImportBatch
+from rft_project.jobs.models import Job
+from rft_project.web.text import percent
+
+METHODS = {"keyword": "its keywords", "embedding": "its meaning", "llm": "the helper model", "manual": "a person"}
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    dataset: Dataset
+    records: int
+    valid: int
+    topics: int
+
+
+def dataset_rows(datasets: Iterable[Dataset]) -> list[DatasetRow]:
+    found = list(datasets)
+    counted = (
+        DatasetRecord.objects.filter(dataset__in=found)
+        .values("dataset")
+        .annotate(n=Count("pk"), valid=Count("pk", filter=Q(verdict=VALID)))
+        .order_by()
+    )
+    counts = {row["dataset"]: (row["n"], row["valid"]) for row in counted}
+    return [DatasetRow(d, *counts.get(d.pk, (0, 0)), len(d.topics.leaves())) for d in found]
+
+
+@dataclass(frozen=True)
+class ImportPanel:
+    batch: ImportBatch
+    page: str
+    next_title: str = "Check the records."
+    next_why: str = "Sanitizing sets aside what would fail a training run, and says why."
+
+    @property
+    def next_url(self) -> str:
+        return self.batch.dataset.get_absolute_url()
+
+    @property
+    def is_live(self) -> bool:
+        return self.batch.job is not None and self.batch.job.is_live
+
+    @property
+    def version(self) -> int:
+        return self.batch.job.version if self.batch.job is not None else 0
+
+
+def import_panel(batch: ImportBatch) -> ImportPanel:
+    return ImportPanel(batch, reverse("datasets:review_import", args=[batch.dataset_id, batch.pk]))
+
+
+@dataclass(frozen=True)
+class Problem:
+    code: str
+    title: str
+    advice: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class ReportPanel:
+    run: ActionRun | None
+    result: dict[str, Any]
+    problems: list[Problem]
+    repairable: int
+
+    @property
+    def rejection(self) -> str:
+        return percent(self.result.get("rejection_rate", 0.0))
+
+
+def last_report(dataset: Dataset) -> dict[str, Any] | None:
+    """The report of the last sanitize run that ended well, in its JSON form."""
+    result = last_result(dataset, SANITIZE)
+    return result or None
+
+
+def report_panel(dataset: Dataset) -> ReportPanel:
+    result = last_report(dataset) or {}
+    total = max(1, result.get("total", 0))
+    by_code = result.get("errors_by_type") or {}
+    problems = [
+        Problem(code, *CODES[code], count, count / total)
+        for code, count in sorted(by_code.items(), key=lambda pair: -pair[1])
+        if code in CODES
+    ]
+    repairable = dataset.records.filter(verdict=INVALID, code__in=REPAIRABLE).count()
+    return ReportPanel(last_run(dataset, SANITIZE), result, problems, repairable)
+
+
+REPAIRABLE = ("last_not_user", "orphan_tool_result", "invalid_role", "control_characters")
+
+
+@dataclass(frozen=True)
+class TopicLine:
+    name: str
+    description: str
+    keywords: str
+    count: int
+    depth: int
+    leaf: bool
+
+
+@dataclass(frozen=True)
+class TopicsPanel:
+    dataset: Dataset
+    lines: list[TopicLine]
+    templates: list[tuple[str, str]]
+    unknown: int
+    uncategorized: int
+    undo: str  # what the last edit did, '' when there is none
+
+
+def topics_panel(dataset: Dataset) -> TopicsPanel:
+    tree, counts = dataset.topics, topic_counts(dataset)
+    lines = [_topic_line(tree, name, counts) for name in tree.walk()]
+    leaves = set(tree.leaves())
+    stray = sum(n for name, n in counts.items() if name not in leaves and name != UNKNOWN)
+    templates = [(slug, ", ".join(list(template.topics)[:4])) for slug, template in TEMPLATES.items()]
+    return TopicsPanel(dataset, lines, templates, counts.get(UNKNOWN, 0), stray, _last_edit(dataset))
+
+
+def _last_edit(dataset: Dataset) -> str:
+    return dataset.topic_history[-1]["sentence"] if dataset.topic_history else ""
+
+
+def _topic_line(tree: TopicTree, name: str, counts: dict[str | None, int]) -> TopicLine:
+    topic = tree.topics[name]
+    count = sum(counts.get(leaf, 0) for leaf in tree.leaves_below(name))
+    depth = len(tree.path(name)) - 1
+    return TopicLine(name, topic.description, ", ".join(topic.keywords), count, depth, not topic.subtopics)
+
+
+@dataclass(frozen=True)
+class TopicWorkPanel:
+    """Progress of finding topics or of sorting records into them."""
+
+    dataset: Dataset
+    action: str
+    job: Job | None
+    page: str
+
+    @property
+    def is_live(self) -> bool:
+        return self.job is not None and self.job.is_live
+
+    @property
+    def version(self) -> str:
+        return f"{self.job.pk}.{self.job.version}" if self.job is not None else "0"
+
+
+def topic_work_panel(dataset: Dataset) -> TopicWorkPanel:
+    runs = [run for run in (last_run(dataset, TOPICS), last_run(dataset, CATEGORIZE)) if run is not None]
+    live = [run for run in runs if run.job.is_live]
+    newest = max(live or runs, key=lambda run: run.pk, default=None)
+    page = reverse("datasets:topics", args=[dataset.pk])
+    if newest is None:
+        return TopicWorkPanel(dataset, TOPICS, None, page)
+    return TopicWorkPanel(dataset, newest.action, newest.job, page)
+
+
+@dataclass(frozen=True)
+class ShownIssue:
+    title: str
+    detail: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class RecordPanel:
+    trace: Trace
+    reference: str
+    method: str
+    issues: list[ShownIssue]
+    topics: list[str]
+    raw: str
+
+
+def record_panel(record: DatasetRecord) -> RecordPanel:
+    trace = record.trace
+    reference = trace.reference_answer
+    leaves = record.dataset.topics.leaves()
+    return RecordPanel(
+        trace=trace,
+        reference=reference if isinstance(reference, str) else encode_json(reference),
+        method=METHODS.get(record.method, record.method),
+        issues=[ShownIssue(CODES[i["code"]][0], i["detail"], CODES[i["code"]][1]) for i in record.issues],
+        topics=[*leaves, UNKNOWN] if leaves and record.verdict not in (INVALID, DUPLICATE) else [],
+        raw=json.dumps(to_canonical(trace), indent=2, ensure_ascii=True)[:20_000],
+    )

@@ -1,0 +1,303 @@
+"""What each region of the dataset page shows; the page and the region build it with the same function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from datasets_app.actions import CATEGORIZE, SANITIZE, TOPICS, last_result, last_run
+from datasets_app.core.coverage import CoverageReport
+from datasets_app.core.readiness import DatasetFacts, NextStep, next_step, readiness
+from datasets_app.core.sanitizing import CODES
+from datasets_app.core.topics import readable
+from datasets_app.facts import coverage_report, dataset_facts
+from datasets_app.models import Dataset
+from rft_project.jobs.models import Job
+from rft_project.web.charts import BarRow, Cell, Table, bar_rows
+from rft_project.web.charts.bars import BarChart
+from rft_project.web.parts import Check
+from rft_project.web.text import number, percent, score
+
+BAND_TONES = {"excellent": "good", "good": "good", "fair": "warn", "poor": "bad", "critical": "bad", "one topic": ""}
+LEVELS = {"ok": "good", "warn": "warn", "block": "bad"}
+
+
+def share_figure(part: int, whole: int) -> str | None:
+    """ "94.6" of a tile whose unit is %; None where there is nothing to share."""
+    return percent(part / whole).split("\u00a0")[0] if whole else None
+
+
+@dataclass(frozen=True)
+class SummaryPanel:
+    dataset: Dataset
+    facts: DatasetFacts
+    report: CoverageReport
+    tokens: dict[str, int]
+    next: NextStep
+    next_url: str
+    next_label: str
+    next_post: bool
+
+    @property
+    def records_say(self) -> str:
+        if not self.facts.generated:
+            return "All from traces."
+        share = percent(self.facts.generated / max(1, self.facts.valid))
+        return f"{self.facts.generated:,} of the valid ones are generated ({share})."
+
+    @property
+    def valid_figure(self) -> str | None:
+        return share_figure(self.facts.valid, self.facts.total)
+
+    valid_unit = "%"
+
+    @property
+    def valid_say(self) -> str:
+        if self.facts.unchecked:
+            return f"{self.facts.unchecked:,} are not fully checked yet."
+        return f"{self.facts.valid:,} can be used, {self.facts.invalid:,} are set aside."
+
+    @property
+    def sorted_figure(self) -> str | None:
+        in_topic = self.facts.valid - self.facts.uncategorized - self.facts.unknown
+        return share_figure(in_topic, self.facts.valid) if self.facts.topics else None
+
+    @property
+    def sorted_unit(self) -> str:
+        return "%" if self.sorted_figure else ""
+
+    @property
+    def sorted_say(self) -> str:
+        if not self.facts.topics:
+            return "There are no topics yet."
+        return f"{self.facts.unknown:,} fit no topic, {self.facts.needs_review:,} are doubtful."
+
+    @property
+    def balance_figure(self) -> str | None:
+        return score(self.report.balance_score) if self.balance_known else None
+
+    @property
+    def balance_known(self) -> bool:
+        return self.report.balance_score is not None and self.report.total_records > 0
+
+    @property
+    def balance_lead(self) -> str:
+        return f"{self.report.band.capitalize()}." if self.balance_known else ""
+
+    @property
+    def balance_tone(self) -> str:
+        return BAND_TONES[self.report.band] if self.balance_known else ""
+
+    @property
+    def balance_say(self) -> str:
+        if not self.balance_known:
+            return "Known once two topics have records."
+        return f"The smallest topic is {percent(self.report.balance_score, 0)} of the largest."
+
+    @property
+    def tokens_say(self) -> str:
+        limit = self.dataset.sanitizing.max_tokens
+        return f"95\u00a0% are under {self.tokens.get('p95', 0):,}. The limit you set is {limit:,}."
+
+
+# action of the next step -> URL name, button, whether it starts at once (POST)
+NEXT = {
+    "import": ("datasets:import_page", "Import traces", False),
+    "sanitize": ("datasets:run_sanitize", "Sanitize now", True),
+    "view_invalid": ("datasets:dataset", "View invalid records", False),
+    "topics": ("datasets:topics", "Choose topics", False),
+    "categorize": ("datasets:run_categorize", "Categorize now", True),
+    "review": ("datasets:dataset", "Review records", False),
+    "wizard": ("wizard:new_run", "Start a training run", False),
+}
+QUERY = {"view_invalid": "?verdict=invalid#records", "review": "?review=1#records"}
+
+
+def summary_panel(dataset: Dataset) -> SummaryPanel:
+    facts = dataset_facts(dataset)
+    step = next_step(facts)
+    name, label, post = NEXT[step.action]
+    url = reverse(name, args=[dataset.pk]) + QUERY.get(step.action, "")
+    tokens = last_result(dataset, SANITIZE).get("tokens") or {}
+    return SummaryPanel(dataset, facts, coverage_report(dataset), tokens, step, url, label, post)
+
+
+@dataclass(frozen=True)
+class CoveragePanel:
+    dataset: Dataset
+    report: CoverageReport
+    chart: BarChart | None
+    sentence: str
+
+
+def coverage_panel(dataset: Dataset) -> CoveragePanel:
+    report = coverage_report(dataset)
+    if not report.distribution or not report.total_records:
+        return CoveragePanel(dataset, report, None, "Shown as soon as the records are sorted into topics.")
+    under = [name for name, entry in report.distribution.items() if entry.status == "under"]
+    over = [name for name, entry in report.distribution.items() if entry.status == "over"]
+    parts = []
+    if under:
+        parts.append(f"{', '.join(under[:3])} {'is' if len(under) == 1 else 'are'} under target.")
+    if over:
+        parts.append(f"{', '.join(over[:3])} {'holds' if len(over) == 1 else 'hold'} more than the target share.")
+    sentence = " ".join(parts) or "Every topic is within 5 points of its target."
+    return CoveragePanel(dataset, report, _coverage_chart(report, sentence), sentence)
+
+
+def _coverage_chart(report: CoverageReport, finding: str) -> BarChart:
+    rows, cells = [], []
+    for name, entry in sorted(report.distribution.items(), key=lambda pair: -pair[1].count):
+        side = "under" if entry.gap > 0 else "over"
+        note = "on target" if entry.status == "ok" else f"{abs(entry.gap):.1f} points {side} target"
+        share = percent(entry.percentage / 100)
+        rows.append(
+            BarRow(
+                name,
+                entry.percentage,
+                entry.target_percentage,
+                text=number(entry.count),
+                more=f" · {share}",
+                note=f" · {note}",
+                short=entry.status == "under",
+            )
+        )
+        gap = f"{entry.gap:+.1f}".replace("-", "−")
+        target = percent(entry.target_percentage / 100)
+        tone = {"under": "warn", "over": "note", "ok": "good"}[entry.status]
+        cells.append((name, number(entry.count), share, target, gap, Cell(entry.status, badge=tone)))
+    if report.unknown:
+        share = 100 * report.unknown / (report.total_records + report.unknown)
+        rows.append(
+            BarRow(
+                "unknown",
+                share,
+                text=number(report.unknown),
+                more=f" · {percent(share / 100)}",
+                note=" · no topic fits well enough",
+                hatched=True,
+            )
+        )
+        cells.append(("unknown", number(report.unknown), percent(share / 100), "", "", Cell("review", badge="note")))
+    table = Table.of("Coverage by topic", ("Topic", "Records", "Share", "Target", "Gap", "Status"), cells)
+    return bar_rows(rows, finding=finding, target_label="target share", table=table)
+
+
+@dataclass(frozen=True)
+class ReadinessPanel:
+    dataset: Dataset
+    ready: bool
+    checks: list[Check]
+
+
+def readiness_panel(dataset: Dataset) -> ReadinessPanel:
+    found = readiness(dataset_facts(dataset))
+    checks = []
+    for check in found.checks:
+        name, label, post = NEXT.get(check.action or "", ("", "", False))
+        link = bool(name) and not post and check.level != "ok"
+        url = reverse(name, args=[dataset.pk]) + QUERY.get(check.action or "", "") if link else ""
+        checks.append(Check(LEVELS[check.level], check.title, check.detail, url, label if url else ""))
+    order = {"bad": 0, "warn": 1, "note": 2, "good": 3}
+    return ReadinessPanel(dataset, found.ready, sorted(checks, key=lambda check: order[check.state]))
+
+
+@dataclass(frozen=True)
+class ActionLine:
+    """One line of "What you can do"."""
+
+    letter: str
+    name: str
+    title: str
+    text: str
+    job: Job | None
+    stop_url: str
+    button: str = ""
+    run_url: str = ""
+    link: str = ""
+    link_url: str = ""
+
+
+@dataclass(frozen=True)
+class ActionsPanel:
+    dataset: Dataset
+    lines: list[ActionLine]
+
+    @property
+    def is_live(self) -> bool:
+        return any(line.job is not None and line.job.is_live for line in self.lines)
+
+    @property
+    def version(self) -> str:
+        return "-".join(f"{line.job.pk}.{line.job.version}" for line in self.lines if line.job is not None)
+
+
+def actions_panel(dataset: Dataset) -> ActionsPanel:
+    facts = dataset_facts(dataset)
+    return ActionsPanel(
+        dataset, [_sanitize_line(dataset, facts), _topics_line(dataset, facts), _categorize_line(dataset, facts)]
+    )
+
+
+def _line(dataset: Dataset, letter: str, action: str, title: str, text: str, **more: str) -> ActionLine:
+    run = last_run(dataset, action)
+    stop = reverse("datasets:stop", args=[dataset.pk, action])
+    return ActionLine(letter, action, title, text, run.job if run else None, stop, **more)
+
+
+def _sanitize_line(dataset: Dataset, facts: DatasetFacts) -> ActionLine:
+    if not facts.total:
+        text = "Checks every record and sets aside what would fail a training run."
+    elif facts.unchecked == facts.total:
+        text = f"{facts.total:,} records are waiting to be checked. Nothing is deleted."
+    else:
+        text = f"{facts.invalid:,} of {facts.total:,} records are set aside."
+        worst = (last_result(dataset, SANITIZE).get("errors_by_type") or {}).items()
+        top = max(worst, key=lambda pair: pair[1], default=None)
+        if top:
+            text += f" Most often: {CODES[top[0]][0].lower()} ({top[1]:,})."
+    return _line(
+        dataset,
+        "A",
+        SANITIZE,
+        "Sanitize",
+        text,
+        button="Run again" if facts.unchecked < facts.total else "Sanitize",
+        run_url=reverse("datasets:run_sanitize", args=[dataset.pk]) if facts.total else "",
+        link="Report" if last_result(dataset, SANITIZE) else "",
+        link_url=reverse("datasets:report", args=[dataset.pk]),
+    )
+
+
+def _topics_line(dataset: Dataset, facts: DatasetFacts) -> ActionLine:
+    if facts.topics:
+        names = ", ".join(readable(name) for name in list(facts.topics)[:4])
+        text = f"{len(facts.topics)} topics: {names}{' and more' if len(facts.topics) > 4 else ''}."
+    else:
+        text = "Find them in the data, take a template, or write them yourself."
+    url = reverse("datasets:topics", args=[dataset.pk])
+    label = "Edit topics" if facts.topics else "Choose topics"
+    return _line(dataset, "B", TOPICS, "Topics", text, link=label if facts.valid else "", link_url=url)
+
+
+def _categorize_line(dataset: Dataset, facts: DatasetFacts) -> ActionLine:
+    done = facts.valid - facts.uncategorized
+    if not facts.topics:
+        text = "Sorts every record into a topic, once there are topics."
+    elif not done:
+        text = f"{facts.valid:,} records are waiting to be sorted."
+    else:
+        text = f"{done:,} records are sorted, {facts.unknown:,} fit no topic, {facts.needs_review:,} are doubtful."
+    review = facts.needs_review + facts.unknown
+    return _line(
+        dataset,
+        "C",
+        CATEGORIZE,
+        "Categorize",
+        text,
+        button="Run again" if done else "Categorize",
+        run_url=reverse("datasets:run_categorize", args=[dataset.pk]) if facts.topics else "",
+        link=f"Review {review:,} doubtful" if facts.topics and review else "",
+        link_url=reverse("datasets:dataset", args=[dataset.pk]) + "?review=1#records",
+    )

@@ -1,0 +1,183 @@
+"""What people do with a dataset, as functions; pages and commands call the same ones."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db import IntegrityError, transaction
+
+from datasets_app.core import formats, repairs
+from datasets_app.core.reading import FieldInfo, Rejected, UnreadableFile, list_fields, read_traces
+from datasets_app.core.records import Trace, clean_text, dumps
+from datasets_app.core.topics import UNKNOWN
+from rft_project.connections.models import Workspace
+from rft_project.jobs.models import Job
+from rft_project.jobs.services import HasPk, enqueue
+
+from .forms import ImportForm
+from .models import INVALID, Dataset, DatasetRecord, ImportBatch, RawRecord
+
+PREVIEWED = 200  # records looked at before anything is imported
+
+
+class Refused(Exception):
+    """A request that cannot be met; the text is one sentence for people, ``field`` the form field it belongs to."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def create_dataset(workspace: Workspace, name: str, *, by: HasPk | None) -> Dataset:
+    """Raises Refused when the workspace has a dataset of that name."""
+    try:
+        with transaction.atomic():
+            return Dataset.objects.create(workspace=workspace, name=name.strip(), created_by=by)
+    except IntegrityError:
+        raise Refused(f"There is already a dataset called {name.strip()}; choose another name.", "name") from None
+
+
+def stage(dataset: Dataset, file: UploadedFile | None, pasted: str, *, by: HasPk | None) -> ImportBatch:
+    """Keep an upload or pasted lines on disk until it is imported. Nothing of the name reaches the path."""
+    directory = settings.UPLOAD_DIR
+    directory.mkdir(parents=True, exist_ok=True)
+    name = clean_text(Path(file.name or "").name)[:255] if file is not None else "pasted.jsonl"
+    path = directory / f"{uuid.uuid4().hex}{''.join(Path(name).suffixes[-2:])[:20]}"
+    try:
+        with path.open("wb") as target:
+            if file is None:
+                target.write(pasted.encode("utf-8", "surrogatepass"))
+            else:
+                for chunk in file.chunks():
+                    target.write(chunk)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise Refused(
+            f"The file could not be kept: {error.strerror}. Free some space and try again.", "file"
+        ) from error
+    return ImportBatch.objects.create(dataset=dataset, filename=name or "upload", path=str(path), created_by=by)
+
+
+@dataclass
+class Preview:
+    """The first records of a file as they would be read, before anything is stored."""
+
+    detected: list[tuple[str, float]] = field(default_factory=list)
+    examples: list[Trace] = field(default_factory=list)
+    fields: list[FieldInfo] = field(default_factory=list)
+    read: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def sure(self) -> float:
+        return self.detected[0][1] if self.detected else 0.0
+
+    @property
+    def label(self) -> str:
+        return formats.FORMATS[self.detected[0][0]].label if self.detected else "unknown"
+
+
+def preview(batch: ImportBatch) -> Preview:
+    """Look at the first ``PREVIEWED`` lines. A file that cannot be read at all has ``error`` set."""
+    found = Preview()
+    traces, counted = [], {}
+    try:
+        for parsed in itertools.islice(read_traces(Path(batch.path)), PREVIEWED):
+            found.read += 1
+            if isinstance(parsed, Rejected):
+                found.rejected.append(parsed)
+            else:
+                traces.append(parsed.trace)
+                counted[parsed.format] = counted.get(parsed.format, 0) + 1
+    except UnreadableFile as error:
+        found.error = str(error)
+        return found
+    if not traces:
+        first = found.rejected[0].reason if found.rejected else "It holds no records."
+        found.error = f"No line of this file could be read. {first}"
+    found.detected = sorted(((name, n / found.read) for name, n in counted.items()), key=lambda pair: -pair[1])
+    found.examples = traces[:3]
+    found.fields = list_fields(traces)
+    return found
+
+
+def import_form(found: Preview, data: Mapping[str, Any] | None = None) -> ImportForm:
+    choices = [("auto", "Recognise each record")] + [(f.name, f.label) for f in formats.TABLE]
+    fields = [("", "None, or the record's own reference_answer")]
+    fields += [(f.path, f"{f.path} (in {f.filled} of {found.read}: {f.example})"[:120]) for f in found.fields]
+    return ImportForm(data, formats=choices, fields=fields)
+
+
+def start_import(batch: ImportBatch, format: str, reference_field: str, *, by: HasPk | None) -> Job:
+    """Queue the import of a staged file; asking twice finds the job that is there."""
+    with transaction.atomic():
+        job = enqueue("import", {"batch": batch.pk}, lock_key=f"batch:{batch.pk}:import", by=by)
+        ImportBatch.objects.filter(pk=batch.pk).update(job=job, format=format, reference_field=reference_field)
+    return job
+
+
+def forget_file(batch: ImportBatch) -> None:
+    """Remove the staged file once its lines are in the database."""
+    if batch.owned:
+        with contextlib.suppress(OSError):
+            Path(batch.path).unlink(missing_ok=True)
+
+
+def enough_space(size: int) -> bool:
+    return shutil.disk_usage(settings.DATA_DIR).free > 2 * size
+
+
+def configure_sanitizing(dataset: Dataset, params: dict[str, Any]) -> None:
+    """Store the config; records checked with another one count as unchecked from now on."""
+    config = dataset.sanitizing
+    threshold = (config.near_duplicates or 0.85) if params.pop("near_duplicates") else None
+    config = config.model_copy(update={**params, "near_duplicates": threshold})
+    Dataset.objects.filter(pk=dataset.pk).update(sanitize_config=config.model_dump(mode="json"))
+
+
+def repair(dataset: Dataset) -> int:
+    """Apply every repair to the invalid records, which are unchecked afterwards; returns how many changed."""
+    changed = 0
+    for record in dataset.records.filter(verdict=INVALID).select_related("raw").iterator(chunk_size=500):
+        mended, what = repairs.repair(record.trace, repairs.REPAIRS)
+        if not what:
+            continue
+        changed += 1
+        with transaction.atomic():
+            RawRecord.objects.filter(pk=record.pk).update(body=dumps(mended))
+            DatasetRecord.objects.filter(pk=record.pk).update(checked_by="")
+    return changed
+
+
+def set_targets(dataset: Dataset, values: Mapping[str, str]) -> None:
+    """Target share per topic in percent; an empty field means "its part of what is left"."""
+    targets = {}
+    for name in dataset.topics.leaves():
+        text = values.get(name, "").strip().replace(",", ".")
+        if not text:
+            continue
+        try:
+            targets[name] = float(text)
+        except ValueError:
+            raise Refused(f"The target of {name} must be a number of percent, not {text[:20]}.") from None
+    if any(value < 0 for value in targets.values()) or sum(targets.values()) > 100.01:
+        raise Refused("Targets must not be negative and not add up to more than 100 %.")
+    Dataset.objects.filter(pk=dataset.pk).update(topic_targets=targets)
+
+
+def set_topic(record: DatasetRecord, topic: str) -> None:
+    """A person's own answer: it stays through every later run, and teaches it."""
+    if topic not in (*record.dataset.topics.leaves(), UNKNOWN):
+        raise Refused("Choose one of the topics of this dataset.")
+    record.topic, record.method, record.confidence, record.needs_review = topic, "manual", 1.0, False
+    record.save(update_fields=["topic", "method", "confidence", "needs_review"])

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from django.contrib import messages
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from datasets_app import access, actions, forms, panels, services, topic_commands
+from datasets_app.models import Dataset
+from rft_project.jobs.services import request_cancel
+from rft_project.web.http import Request
+from rft_project.web.regions import region
+
+
+def actions_region(request: Request, dataset: Dataset, page: str = ""):
+    """The list of actions as it is now; outside htmx back to the page."""
+    panel = panels.actions_panel(dataset)
+    page = page or f"{dataset.get_absolute_url()}#actions"
+    return region(request, "datasets_app/_actions.html", {"panel": panel}, trigger="dataset-changed", page=page)
+
+
+@require_POST
+def run_import(request: Request, pk: int, batch_pk: int):
+    batch = access.batch(request.user, pk, batch_pk)
+    if batch.job is None:
+        form = services.import_form(services.preview(batch), request.POST)
+        if not form.is_valid():
+            messages.error(request, "Choose a format and a field from the lists.")
+            return redirect("datasets:review_import", pk, batch_pk)
+        services.start_import(batch, **form.to_params(), by=request.user)
+    return redirect("datasets:review_import", pk, batch_pk)
+
+
+@require_POST
+def run_sanitize(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    if "max_tokens" in request.POST:
+        form = forms.SanitizeForm(request.POST)
+        if not form.is_valid():
+            messages.error(request, "Enter whole numbers within the limits.")
+            return redirect("datasets:report", pk)
+        services.configure_sanitizing(dataset, form.to_params())
+    actions.start(dataset, actions.SANITIZE, {}, by=request.user)
+    return actions_region(request, dataset)
+
+
+@require_POST
+def run_topics(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    form = forms.TopicsForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose a template, or a number of topics from 2 to 60.")
+        return redirect("datasets:topics", pk)
+    if form.cleaned_data["template"]:
+        topic_commands.use_template(dataset, form.cleaned_data["template"], by=request.user)
+    else:
+        actions.start(dataset, actions.TOPICS, {"clusters": form.cleaned_data["clusters"]}, by=request.user)
+    return redirect("datasets:topics", pk)
+
+
+@require_POST
+def run_categorize(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    actions.start(dataset, actions.CATEGORIZE, {}, by=request.user)
+    return actions_region(request, dataset)
+
+
+@require_POST
+def run_repair(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    changed = services.repair(dataset)
+    messages.success(request, f"{changed:,} records repaired and checked again.")
+    return redirect("datasets:report", pk)
+
+
+@require_POST
+def stop(request: Request, pk: int, action: str):
+    run = access.action_run(request.user, pk, action)
+    request_cancel(run.job)
+    return actions_region(request, run.dataset)
+
+
+@require_POST
+def stop_import(request: Request, pk: int, batch_pk: int):
+    batch = access.batch(request.user, pk, batch_pk)
+    if batch.job is not None:
+        request_cancel(batch.job)
+    return redirect("datasets:review_import", pk, batch_pk)
+
+
+@require_POST
+def edit_topics(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    form = forms.EditTopicForm(request.POST)
+    if form.is_valid():
+        try:
+            messages.success(request, topic_commands.apply(dataset, form, by=request.user))
+        except services.Refused as refused:
+            messages.error(request, str(refused))
+    else:
+        messages.error(request, "This edit of the topics cannot be read; try again from this page.")
+    return redirect("datasets:topics", pk)
+
+
+@require_POST
+def set_targets(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    try:
+        services.set_targets(dataset, request.POST.dict())
+        messages.success(request, "Targets saved.")
+    except services.Refused as refused:
+        messages.error(request, str(refused))
+    return redirect(f"{dataset.get_absolute_url()}#coverage")
+
+
+@require_POST
+def set_topic(request: Request, pk: int, record_pk: int):
+    record = access.record(request.user, pk, record_pk)
+    try:
+        services.set_topic(record, request.POST.get("topic", ""))
+        messages.success(request, f"Record {record.pk} is now under {record.topic}.")
+    except services.Refused as refused:
+        messages.error(request, str(refused))
+    return redirect("datasets:record", pk, record_pk)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from datasets_app import access, forms, panels, services
+from datasets_app.core.hygiene import HygieneReport
+from datasets_app.listing import records_panel
+from datasets_app.models import Dataset
+from datasets_app.strip import dataset_steps
+from rft_project.connections.access import home_workspace
+from rft_project.web.http import Request
+
+
+@require_GET
+def datasets(request: Request):
+    found = Dataset.objects.of(request.user)
+    return render(request, "datasets_app/datasets.html", {"rows": panels.dataset_rows(found)})
+
+
+@require_http_methods(["GET", "POST"])
+def new_dataset(request: Request):
+    form = forms.NewDatasetForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            dataset = services.create_dataset(home_workspace(request.user), form.cleaned_data["name"], by=request.user)
+            batch = services.stage(dataset, form.cleaned_data["file"], form.cleaned_data["pasted"], by=request.user)
+        except services.Refused as refused:
+            form.add_error(refused.field, str(refused))
+        else:
+            return redirect("datasets:review_import", dataset.pk, batch.pk)
+    status = 422 if form.errors else 200
+    return render(request, "datasets_app/new_dataset.html", {"form": form}, status=status)
+
+
+@require_GET
+def dataset(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    context = {
+        "dataset": dataset,
+        "steps": dataset_steps(dataset, here="D"),
+        "summary": panels.summary_panel(dataset),
+        "coverage": panels.coverage_panel(dataset),
+        "readiness": panels.readiness_panel(dataset),
+        "actions": panels.actions_panel(dataset),
+        "records": records_panel(dataset, request.GET.dict()),
+    }
+    return render(request, "datasets_app/dataset.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def import_page(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    form = forms.SourceForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            batch = services.stage(dataset, form.cleaned_data["file"], form.cleaned_data["pasted"], by=request.user)
+        except services.Refused as refused:
+            form.add_error(refused.field, str(refused))
+        else:
+            return redirect("datasets:review_import", dataset.pk, batch.pk)
+    context = {"dataset": dataset, "form": form, "steps": dataset_steps(dataset, here="A")}
+    context["batches"] = dataset.batches.all()[:20]
+    return render(request, "datasets_app/import.html", context, status=422 if form.errors else 200)
+
+
+@require_GET
+def review_import(request: Request, pk: int, batch_pk: int):
+    batch = access.batch(request.user, pk, batch_pk)
+    preview = services.preview(batch) if batch.job is None else None
+    form = services.import_form(preview) if preview is not None and not preview.error else None
+    context = {
+        "dataset": batch.dataset,
+        "batch": batch,
+        "preview": preview,
+        "form": form,
+        "panel": panels.import_panel(batch),
+        "steps": dataset_steps(batch.dataset, here="A"),
+    }
+    return render(request, "datasets_app/review_import.html", context)
+
+
+@require_GET
+def rejected(request: Request, pk: int, batch_pk: int):
+    batch = access.batch(request.user, pk, batch_pk)
+    if "download" in request.GET:
+        lines = "".join(f"{line.text}\n" for line in batch.rejected.iterator())
+        headers = {"Content-Disposition": 'attachment; filename="rejected.jsonl"'}
+        return HttpResponse(lines.encode("utf-8", "replace"), content_type="text/plain", headers=headers)
+    context = {"dataset": batch.dataset, "batch": batch, "lines": batch.rejected.all()[:200]}
+    context["steps"] = dataset_steps(batch.dataset, here="A")
+    return render(request, "datasets_app/rejected.html", context)
+
+
+@require_GET
+def report(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    panel = panels.report_panel(dataset)
+    initial = dataset.sanitizing.model_dump() | {"near_duplicates": dataset.sanitizing.near_duplicates is not None}
+    context = {"dataset": dataset, "panel": panel, "form": forms.SanitizeForm(initial=initial)}
+    context["steps"] = dataset_steps(dataset, here="A")
+    return render(request, "datasets_app/report.html", context)
+
+
+@require_GET
+def download_report(request: Request, pk: int, form: str):
+    dataset = access.dataset(request.user, pk)
+    run = panels.last_report(dataset)
+    if run is None or form not in ("json", "csv"):
+        raise Http404
+    report = HygieneReport.model_validate(run)
+    text = report.model_dump_json(indent=2) if form == "json" else report.as_csv()
+    headers = {"Content-Disposition": f'attachment; filename="sanitize-report.{form}"'}
+    return HttpResponse(text, content_type={"json": "application/json", "csv": "text/csv"}[form], headers=headers)
+
+
+@require_GET
+def topics(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    context = {
+        "dataset": dataset,
+        "panel": panels.topics_panel(dataset),
+        "work": panels.topic_work_panel(dataset),
+        "form": forms.TopicsForm(),
+        "steps": dataset_steps(dataset, here="B"),
+    }
+    return render(request, "datasets_app/topics.html", context)
+
+
+@require_GET
+def record(request: Request, pk: int, record_pk: int):
+    record = access.record(request.user, pk, record_pk)
+    context = {"dataset": record.dataset, "record": record, "panel": panels.record_panel(record)}
+    if request.htmx:
+        return render(request, "datasets_app/_record.html", context)
+    context["steps"] = dataset_steps(record.dataset)
+    return render(request, "datasets_app/record.html", context)

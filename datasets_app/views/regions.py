@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from django.views.decorators.http import require_GET
+
+from datasets_app import access, panels
+from rft_project.web.http import Request
+from rft_project.web.regions import region
+
+
+@require_GET
+def summary(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    context = {"panel": panels.summary_panel(dataset)}
+    return region(request, "datasets_app/_summary.html", context, page=dataset.get_absolute_url())
+
+
+@require_GET
+def coverage(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    context = {"panel": panels.coverage_panel(dataset)}
+    return region(request, "datasets_app/_coverage.html", context, page=dataset.get_absolute_url())
+
+
+@require_GET
+def readiness(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    context = {"panel": panels.readiness_panel(dataset)}
+    return region(request, "datasets_app/_readiness.html", context, page=dataset.get_absolute_url())
+
+
+@require_GET
+def actions(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    panel = panels.actions_panel(dataset)
+    trigger = None if panel.is_live else "dataset-changed"
+    return region(
+        request,
+        "datasets_app/_actions.html",
+        {"panel": panel},
+        version=panel.version,
+        trigger=trigger,
+        page=dataset.get_absolute_url(),
+    )
+
+
+@require_GET
+def topic_work(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    panel = panels.topic_work_panel(dataset)
+    return region(
+        request,
+        "datasets_app/_topic_work.html",
+        {"panel": panel},
+        version=panel.version,
+        trigger=None if panel.is_live else "topics-changed",
+        page=panel.page,
+    )
+
+
+@require_GET
+def import_work(request: Request, pk: int, batch_pk: int):
+    batch = access.batch(request.user, pk, batch_pk)
+    panel = panels.import_panel(batch)
+    return region(request, "datasets_app/_import_work.html", {"panel": panel}, version=panel.version, page=panel.page)

@@ -1,0 +1,93 @@
+"""A snapshot's records in the two forms they travel in: the grader's item and the platform's training row."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from datasets_app.core.records import Trace, encode_json
+from datasets_app.core.tokens import count_text
+from datasets_app.models import Snapshot, SnapshotItem
+from graders_app.core.presets import PresetContext
+from graders_app.core.samples import make_item
+from rft_project.platforms.types import JsonDict, text_of
+
+TRAIN, VALID = "train", "valid"
+MOST_ALLOWED = 200  # distinct answers up to which a task counts as choosing from a list
+RESERVED = {"messages", "tools"}
+
+
+def item_of(trace: Trace) -> JsonDict:
+    """What a grader sees of a record."""
+    fields = {name: value for name, value in trace.fields.items() if name not in RESERVED}
+    return make_item(fields, trace.messages, trace.reference_answer if trace.has_reference else None)
+
+
+def row_of(trace: Trace) -> JsonDict:
+    """One line of an RFT file: prompt, tools, and what the grader reads. The logged answer is not in it."""
+    row = item_of(trace)
+    return {**row, "tools": trace.tools} if trace.tools else row
+
+
+def rows_of(snapshot: Snapshot, part: str) -> list[JsonDict]:
+    return [row_of(item.trace) for item in snapshot.items.filter(part=part).order_by("pk").iterator()]
+
+
+def reference_text(trace: Trace) -> str:
+    """The reference as text; of a record without one, the logged answer."""
+    if trace.has_reference and trace.reference_answer is not None:
+        reference = trace.reference_answer
+        return reference if isinstance(reference, str) else encode_json(reference)
+    return next((text_of(message.get("content")) for message in reversed(trace.output_messages)), "")
+
+
+@lru_cache(maxsize=32)
+def _about(snapshot_pk: int) -> tuple[PresetContext, int]:
+    """What a snapshot's records hold (a snapshot never changes), and the longest usual answer in tokens."""
+    labels: dict[str, int] = {}
+    keys: dict[str, int] = {}
+    lengths, tokens = [], [1]
+    total = references = 0
+    for item in SnapshotItem.objects.filter(snapshot=snapshot_pk).iterator():
+        trace = item.trace
+        total += 1
+        references += trace.has_reference and trace.reference_answer is not None
+        if trace.has_reference and isinstance(trace.reference_answer, str):
+            labels[trace.reference_answer] = labels.get(trace.reference_answer, 0) + 1
+        text = reference_text(trace)
+        if text:
+            lengths.append(len(text))
+            tokens.append(count_text(text))
+        for key in _json_keys(trace):
+            keys[key] = keys.get(key, 0) + 1
+    lengths.sort()
+    tokens.sort()
+    context = PresetContext(
+        labels=sorted(labels) if len(labels) <= MOST_ALLOWED else [],
+        reference_count=references,
+        total=total,
+        json_fields=sorted(key for key, n in keys.items() if n * 2 >= total),
+        typical_answer_chars=lengths[len(lengths) // 2] if lengths else 400,
+    )
+    return context, tokens[int(0.95 * (len(tokens) - 1))]
+
+
+def _json_keys(trace: Trace) -> list[str]:
+    reference: Any = trace.reference_answer
+    return list(reference) if isinstance(reference, dict) else []
+
+
+def preset_context(snapshot: Snapshot) -> PresetContext:
+    return _about(snapshot.pk)[0]
+
+
+def allowed_answers(snapshot: Snapshot) -> list[str]:
+    """The distinct references where they are few enough to be a list to choose from, else []."""
+    return preset_context(snapshot).labels
+
+
+def answer_tokens(snapshot: Snapshot, most: int | None) -> int:
+    """Tokens an answer may have: twice the usual longest reference and a few more, within what the model takes."""
+    usual = _about(snapshot.pk)[1]
+    wanted = max(8, 2 * usual + 4)
+    return min(wanted, most or 1024, 1024)

@@ -1,0 +1,9 @@
+"""Background work of the wizard; ``settings.JOB_HANDLERS`` names these functions."""
+
+from __future__ import annotations
+
+from .dry_run import run_dry_run
+from .evaluate import run_evaluate
+from .train import run_train
+
+__all__ = ["run_dry_run", "run_evaluate", "run_train"]

@@ -1,0 +1,134 @@
+"""Training: start it once, then look in from time to time. No worker waits on a platform."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import transaction
+
+from datasets_app.core.records import clean_text
+from rft_project.connections.services import platform_for
+from rft_project.jobs.context import JobContext
+from rft_project.jobs.outcomes import Cancelled, JobFailed, WaitUntil
+from rft_project.platforms.base import Platform
+from rft_project.platforms.types import EventPage, Handle, State, TrainingRequest, TrainingStatus
+from wizard_app import flow
+from wizard_app.items import TRAIN, VALID, allowed_answers, rows_of
+from wizard_app.models import Checkpoint, MetricPoint, RFTJob, RunEvent
+from wizard_app.schemas import TrainParams, TrainResult
+from wizard_app.services import finish_step, model_info, start_evaluation
+
+LOOK_LOCAL, LOOK_REMOTE = 1.5, 10.0  # seconds between two looks at a job
+
+
+def run_train(ctx: JobContext) -> TrainResult:
+    """One look at the platform's job; starts it when there is none yet. Parks itself until the next look."""
+    run = RFTJob.objects.select_related("snapshot", "connection", "workspace", "dataset").get(pk=ctx.params["run"])
+    if run.connection is None or run.snapshot is None:
+        raise JobFailed("The run has no connection or split any more; go back and choose them.", "incomplete")
+    platform = platform_for(run.connection)
+    try:
+        ctx.check()
+        if not run.training_handle:
+            _start(run, platform)
+        status = _look(ctx, run, platform)
+    except Cancelled:
+        _cancel(run, platform)
+        raise
+    if not status.state.final:
+        raise WaitUntil(LOOK_LOCAL if run.connection.kind == "local" else LOOK_REMOTE, status.detail or status.word)
+    if status.state is not State.SUCCEEDED or not status.model:
+        raise JobFailed(status.detail or f"The platform ended the training: {status.word}.", "training_failed")
+    return _conclude(run, status)
+
+
+def training_request(run: RFTJob) -> TrainingRequest:
+    """Exactly what is sent: the frozen rows, the frozen grader, the settings, and the key of this intent."""
+    assert run.snapshot is not None and run.connection is not None
+    info = model_info(run.connection, run.base_model)
+    params = TrainParams.model_validate(run.steps.get(step=flow.TRAIN).params)
+    return TrainingRequest(
+        key=run.training_key,
+        model=run.base_model,
+        train_rows=rows_of(run.snapshot, TRAIN),
+        valid_rows=rows_of(run.snapshot, VALID),
+        grader=run.grader_config or {},
+        hyperparameters=params.hyperparameters,
+        suffix=params.suffix,
+        seed=params.seed,
+        allowed_answers=allowed_answers(run.snapshot) if info is not None and info.needs_allowed_answers else [],
+    )
+
+
+def _start(run: RFTJob, platform: Platform) -> None:
+    """The key was stored before; the adapter finds the job an earlier attempt made with it."""
+    handle = platform.start_training(training_request(run))
+    run.training_handle = handle.id
+    run.save(update_fields=["training_handle"])
+
+
+def _look(ctx: JobContext, run: RFTJob, platform: Platform) -> TrainingStatus:
+    """Write down what happened since the last look; the cursor moves with the rows it stands for."""
+    handle = Handle(id=run.training_handle)
+    status = platform.training(handle)
+    while True:
+        page = platform.events(handle, run.event_cursor or None)
+        _keep(ctx, run, page, status)
+        if not page.events or page.cursor == run.event_cursor:
+            break
+        run.event_cursor = page.cursor or run.event_cursor
+    for found in platform.checkpoints(handle):
+        Checkpoint.objects.update_or_create(
+            run=run,
+            remote_id=found.id,
+            defaults={"model": found.model, "step": found.step, "metrics": found.metrics},
+        )
+    if status.total_steps:
+        ctx.progress.begin("Training", done=status.step or 0, total=status.total_steps)
+    ctx.check()
+    return status
+
+
+def _keep(ctx: JobContext, run: RFTJob, page: EventPage, status: TrainingStatus) -> None:
+    points, lines = [], []
+    for event in page.events:
+        if event.step is not None:
+            for series, value in event.metrics.items():
+                points.append(MetricPoint(run=run, series=series[:80], step=event.step, value=value))
+        if event.message:
+            at = datetime.fromtimestamp(event.at, UTC)
+            message = clean_text(event.message)
+            lines.append(RunEvent(run=run, remote_id=event.id, at=at, level=event.level[:10], message=message))
+    with ctx.batch(), transaction.atomic():
+        MetricPoint.objects.bulk_create(points, ignore_conflicts=True)
+        RunEvent.objects.bulk_create(lines, ignore_conflicts=True)
+        RFTJob.objects.filter(pk=run.pk).update(
+            event_cursor=page.cursor or run.event_cursor, training_word=status.word[:60]
+        )
+
+
+def _cancel(run: RFTJob, platform: Platform) -> None:
+    if run.training_handle:
+        platform.cancel_training(Handle(id=run.training_handle))
+
+
+def _conclude(run: RFTJob, status: TrainingStatus) -> TrainResult:
+    run.tuned_model = status.model or ""
+    run.save(update_fields=["tuned_model"])
+    params = TrainParams.model_validate(run.steps.get(step=flow.TRAIN).params)
+    valid = list(run.metrics.filter(series="valid_reward").order_by("step").values_list("value", flat=True))
+    seconds: Any = sum(run.metrics.filter(series="seconds").values_list("value", flat=True))
+    last = run.metrics.order_by("-step").values_list("step", flat=True).first()
+    result = TrainResult(
+        model=run.tuned_model,
+        steps=status.step or last or 0,
+        detail=status.detail,
+        best_valid_reward=max(valid, default=None),
+        first_valid_reward=valid[0] if valid else None,
+        seconds=round(float(seconds), 1),
+    )
+    with transaction.atomic():
+        finish_step(run, flow.TRAIN, params, result)
+        start_evaluation(run, by=run.created_by)
+    return result

@@ -1,0 +1,175 @@
+"""The whole main job from a file to a tuned model, headless; started again with the same name it goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from datasets_app import actions
+from datasets_app import services as datasets
+from datasets_app.core.hygiene import HygieneReport
+from datasets_app.facts import coverage_report, dataset_facts
+from datasets_app.models import Dataset, ImportBatch
+from graders_app.core.errors import GraderError
+from graders_app.core.presets import load_preset
+from graders_app.models import Grader
+from graders_app.services import save_grader
+from rft_project.connections.models import Connection
+from rft_project.connections.services import local_connection
+from rft_project.jobs.console import JobCommand
+from rft_project.platforms.errors import PlatformError
+from wizard_app import flow, services
+from wizard_app.items import preset_context
+from wizard_app.models import RFTJob
+from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
+
+PRESET = "preset:"
+
+
+class Command(JobCommand):
+    help = "Import, sanitize, find topics, split, grade, dry-run, train, compare and deploy; resumes by name."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", metavar="FILE")
+        parser.add_argument("--name", required=True, help="of the dataset and the run; the same name goes on")
+        parser.add_argument("--grader", required=True, metavar="FILE|preset:NAME")
+        parser.add_argument("--reference-field", default="", metavar="PATH")
+        parser.add_argument("--platform", default="local", help="kind or name of a connection")
+        parser.add_argument("--model", default="", help="base model; the platform's first one otherwise")
+        parser.add_argument("--samples", type=int, default=4, metavar="K", help="answers per prompt in the dry run")
+        parser.add_argument("--dry-run-size", type=int, default=60, metavar="N")
+        parser.add_argument("--steps", type=int, help="training steps; the model's default otherwise")
+        parser.add_argument("--train-ratio", type=float, default=0.8, help="share of the records that is trained on")
+        parser.add_argument("--clusters", type=int, metavar="N", help="number of topics; the data decide otherwise")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--train-anyway", metavar="REASON", default="", help="train in spite of a NO-GO")
+        super().add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        started = time.monotonic()
+        report: dict[str, Any] = {"name": options["name"]}
+        try:
+            self._walk(report, options)
+        except (services.Refused, datasets.Refused, PlatformError, GraderError) as error:
+            report["error"] = str(error)
+        except CommandError as error:
+            if error.returncode != 1:
+                raise
+            report["error"] = str(error)
+        report["seconds"] = round(time.monotonic() - started, 1)
+        self.write_report(report, options)
+        if "error" in report:
+            raise CommandError(report["error"], returncode=1)
+
+    def _walk(self, report: dict[str, Any], options: dict[str, Any]) -> None:
+        workspace = self.workspace(options)
+        dataset, _ = Dataset.objects.get_or_create(workspace=workspace, name=options["name"])
+        connection, model = self._model(workspace, options)
+        self._data(dataset, report, options)
+        run = RFTJob.objects.filter(workspace=workspace, name=options["name"]).first()
+        run = run or services.create_run(dataset, options["name"], by=None)
+        report["split"] = services.split_run(
+            run, SplitParams(ratio=options["train_ratio"], seed=options["seed"])
+        ).report.model_dump(mode="json")
+        grader = self._grader(run, options)
+        report["grader"] = services.choose_grader(run, grader).model_dump(mode="json")
+        self._dry_run(run, connection, model, report, options)
+        self._train(run, report, options)
+        deployment = services.deploy(run, by=None)
+        report["model"] = run.tuned_model
+        report["deployment"] = {"model": deployment.model, "state": deployment.state}
+
+    def _model(self, workspace: Any, options: dict[str, Any]) -> tuple[Connection, str]:
+        """The connection and base model; asked first, so that a typing error costs no work."""
+        wanted = options["platform"]
+        if wanted == "local":
+            connection: Connection | None = local_connection(workspace)
+        else:
+            connection = workspace.connections.filter(name=wanted).first()
+            connection = connection or workspace.connections.filter(kind=wanted).first()
+        if connection is None:
+            raise CommandError(f"This workspace has no connection called {wanted}.", returncode=2)
+        models = [info.id for info in services.platform_for(connection).capabilities().models]
+        if not models:
+            raise services.Refused(f"{connection.name} has no model that can be trained.")
+        model = options["model"] or models[0]
+        if model not in models:
+            raise CommandError(f"{connection.name} has no model {model}; it has {', '.join(models)}.", returncode=2)
+        return connection, model
+
+    def _data(self, dataset: Dataset, report: dict[str, Any], options: dict[str, Any]) -> None:
+        path = Path(options["file"])
+        batch = ImportBatch.objects.create(dataset=dataset, filename=path.name, path=str(path.resolve()), owned=False)
+        report["import"] = self.finish(datasets.start_import(batch, "auto", options["reference_field"], by=None))
+        if dataset_facts(dataset).unchecked:
+            self._act(dataset, actions.SANITIZE, {})
+        report["sanitize"] = HygieneReport.model_validate(actions.last_result(dataset, actions.SANITIZE)).model_dump(
+            mode="json"
+        )
+        if not dataset.topics.topics:
+            self._act(dataset, actions.TOPICS, {"clusters": options["clusters"]})
+            dataset.refresh_from_db()
+        report["topics"] = actions.last_result(dataset, actions.TOPICS)
+        if dataset_facts(dataset).uncategorized:
+            self._act(dataset, actions.CATEGORIZE, {})
+        report["categorize"] = actions.last_result(dataset, actions.CATEGORIZE)
+        report["coverage"] = coverage_report(dataset).to_json()
+
+    def _act(self, dataset: Dataset, action: str, params: dict[str, Any]) -> None:
+        self.finish(actions.start(dataset, action, params, by=None))
+
+    def _grader(self, run: RFTJob, options: dict[str, Any]) -> Grader:
+        wanted, preset = options["grader"], ""
+        if wanted.startswith(PRESET):
+            preset = load_preset(wanted.removeprefix(PRESET)).slug
+            config = load_preset(preset).build(preset_context(run.snapshot))
+        else:
+            try:
+                config = json.loads(Path(wanted).read_text(encoding="utf-8"))
+            except OSError as error:
+                raise CommandError(f"{wanted} cannot be read: {error.strerror}.", returncode=2) from error
+            except ValueError as error:
+                raise CommandError(f"{wanted} is not JSON: {error}.", returncode=2) from error
+        return save_grader(run.workspace, f"{run.name} grader", config, preset=preset, by=None)
+
+    def _dry_run(
+        self, run: RFTJob, connection: Connection, model: str, report: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        params = DryRunParams(
+            connection=str(connection.pk),
+            model=model,
+            size=options["dry_run_size"],
+            answers=options["samples"],
+            seed=options["seed"],
+        )
+        state = flow.state_of(run, flow.DRY_RUN)
+        if not state.done or state.stale or run.base_model != model:
+            self.finish(services.start_dry_run(run, params, by=None))
+        found = run.steps.get(step=flow.DRY_RUN)
+        report["dry_run"] = found.summary
+        if found.summary["diagnosis"]["verdict"] == "NO-GO":
+            if not options["train_anyway"]:
+                sentence = " ".join(reason["sentence"] for reason in found.summary["diagnosis"]["reasons"])
+                raise services.Refused(f"The dry run says NO-GO: {sentence}")
+            services.override_no_go(run, options["train_anyway"], by=None)
+
+    def _train(self, run: RFTJob, report: dict[str, Any], options: dict[str, Any]) -> None:
+        state = flow.state_of(run, flow.TRAIN)
+        if not state.done or state.stale:
+            chosen = {"steps": options["steps"]} if options["steps"] else {}
+            self.finish(
+                services.start_training(run, TrainParams(hyperparameters=chosen, seed=options["seed"]), by=None)
+            )
+        run.refresh_from_db()
+        report["train"] = run.steps.get(step=flow.TRAIN).summary
+        state = flow.state_of(run, flow.RESULTS)
+        if not state.done or state.stale:
+            self.finish(services.start_evaluation(run, by=None))
+        results = run.steps.get(step=flow.RESULTS).summary
+        overall = results["outcome"]["overall"]
+        report["results"] = results["outcome"]
+        report |= {"baseline": overall["before"], "tuned": overall["after"], "verdict": results["outcome"]["verdict"]}

@@ -1,0 +1,167 @@
+"""Asking a model and scoring its answers, without ever asking twice for an answer that is there.
+
+An answer is identified by what was asked (``Plan.key``), the prompt and its number. A grader that changed scores the
+answers that are there anew; only what is missing is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.db.models import Count
+
+from datasets_app.core.records import clean_text
+from datasets_app.models import SnapshotItem
+from graders_app.core.evaluate import Grader, GraderResult, make_sample, open_grader
+from rft_project.connections.services import platform_for
+from rft_project.jobs.context import JobContext
+from rft_project.jobs.outcomes import Again
+from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.pool import run_pool
+from rft_project.platforms.types import JsonDict, Sample, SampleRequest
+from wizard_app.core.digests import digest
+
+from .items import item_of
+from .models import RFTJob, Rollout
+
+IN_FLIGHT = 8
+RESCORED = 200  # answers graded in one go
+SCORED = ["reward", "sub_rewards", "grader_errors", "notes", "grader_digest"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of every prompt."""
+
+    connection_pk: str
+    model: str
+    answers: int
+    temperature: float
+    max_tokens: int
+    seed: int = 0
+    allowed: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """Digest of everything that shapes an answer; how many are asked for does not."""
+        shape = [self.connection_pk, self.model, self.temperature, self.max_tokens, self.seed, self.allowed]
+        return digest(shape)
+
+
+def grader_digest(config: JsonDict) -> str:
+    return digest(config)
+
+
+def collect(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict) -> None:
+    """See that every item has ``plan.answers`` answers scored by ``config``. Raises Again when the slice is over.
+
+    A call that failed for good is kept as an answer with ``error`` set, so that it is counted and shown.
+    """
+    with open_grader(config) as grader:
+        _rescore(ctx, run, items, plan, config, grader)
+        _ask(ctx, run, items, plan, config, grader)
+
+
+def _mine(run: RFTJob, items: Iterable[SnapshotItem], plan: Plan):
+    return Rollout.objects.filter(run=run, sampling_key=plan.key, item__in=[item.pk for item in items])
+
+
+def _rescore(
+    ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict, grader: Grader
+) -> None:
+    mark = grader_digest(config)
+    known = {item.pk: item_of(item.trace) for item in items}
+    while stale := list(_mine(run, items, plan).filter(error="").exclude(grader_digest=mark)[:RESCORED]):
+        results = grader.grade_many([(make_sample(r.answer, r.tool_calls), known[r.item_id]) for r in stale])
+        for rollout, result in zip(stale, results, strict=True):
+            _score(rollout, result, mark)
+        with ctx.batch():
+            Rollout.objects.bulk_update(stale, SCORED)
+        ctx.check()
+
+
+def _ask(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict, grader: Grader) -> None:
+    counted = _mine(run, items, plan).values_list("item").annotate(n=Count("pk")).order_by()
+    have = dict(counted)
+    todo = [item for item in items if have.get(item.pk, 0) < plan.answers]
+    done = sum(min(have.get(item.pk, 0), plan.answers) for item in items)
+    ctx.progress.begin("Asking the model", done=done, total=len(items) * plan.answers)
+    if not todo:
+        return
+    platform = platform_for(run.connection)
+    requests = {item.pk: _request(item, plan, have.get(item.pk, 0)) for item in todo}
+    calls = run_pool(
+        todo,
+        lambda item: platform.sample(requests[item.pk]),
+        in_flight=IN_FLIGHT,
+        should_stop=lambda: ctx.slice_over,
+    )
+    mark = grader_digest(config)
+    for item, answer in calls:
+        rollouts = _rollouts(run, item, plan, answer, have.get(item.pk, 0), mark, grader)
+        with ctx.batch(done=len(rollouts)):
+            Rollout.objects.bulk_create(rollouts, ignore_conflicts=True)
+        ctx.check()
+    if ctx.slice_over:
+        raise Again
+
+
+def _request(item: SnapshotItem, plan: Plan, have: int) -> SampleRequest:
+    trace = item.trace
+    return SampleRequest(
+        model=plan.model,
+        messages=trace.messages,
+        tools=trace.tools,
+        n=plan.answers - have,
+        temperature=plan.temperature,
+        max_tokens=plan.max_tokens,
+        # A seed of its own for every prompt and every later top-up, or they would all draw the same numbers.
+        seed=(plan.seed * 1_000_003 + item.pk * 101 + have) % 2**31,
+        allowed_answers=plan.allowed,
+    )
+
+
+def _rollouts(
+    run: RFTJob, item: SnapshotItem, plan: Plan, sample: Sample | PlatformError, have: int, mark: str, grader: Grader
+) -> list[Rollout]:
+    if isinstance(sample, PlatformError):
+        if not _about_this_prompt(sample):
+            raise sample  # the platform is down or refuses everything: the job waits or ends, with its words
+        failed = {"answer": "", "error": clean_text(str(sample))[:500]}
+        return [
+            Rollout(run=run, item=item, sampling_key=plan.key, sample_index=have + i, **failed)
+            for i in range(plan.answers - have)
+        ]
+    pairs = [(make_sample(a.text, a.tool_calls), item_of(item.trace)) for a in sample.answers]
+    rollouts = []
+    for index, (answer, result) in enumerate(zip(sample.answers, grader.grade_many(pairs), strict=True)):
+        rollout = Rollout(
+            run=run,
+            item=item,
+            sampling_key=plan.key,
+            sample_index=have + index,
+            answer=clean_text(answer.text),
+            tool_calls=answer.tool_calls,
+            prompt_tokens=sample.usage.prompt_tokens if index == 0 else 0,
+            completion_tokens=sample.usage.completion_tokens if index == 0 else 0,
+            seconds=sample.seconds if index == 0 else 0.0,
+        )
+        _score(rollout, result, mark)
+        rollouts.append(rollout)
+    return rollouts
+
+
+def _about_this_prompt(error: PlatformError) -> bool:
+    """400 and 422 refuse one request (too long, filtered); anything else concerns them all."""
+    return error.status in (400, 413, 422)
+
+
+def _score(rollout: Rollout, result: GraderResult, mark: str) -> None:
+    rollout.reward = result.reward
+    rollout.sub_rewards = result.sub_rewards
+    rollout.grader_errors = [
+        {"kind": e.kind, "message": clean_text(e.message), "component": e.component} for e in result.errors
+    ]
+    rollout.notes = {name: clean_text(words) for name, words in result.notes.items()}
+    rollout.grader_digest = mark

@@ -1,0 +1,306 @@
+"""What people do in the wizard, as functions; pages and ``run_pipeline`` call the same ones."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from datasets_app.core.dedupe import DuplicateIndex
+from datasets_app.core.topics import UNKNOWN
+from datasets_app.models import VALID, Dataset, Snapshot, SnapshotItem
+from graders_app.core.evaluate import GraderError
+from graders_app.core.spec import item_fields, parse_grader
+from graders_app.models import Grader
+from rft_project.connections.models import AuditEntry, Connection
+from rft_project.connections.services import platform_for
+from rft_project.jobs.models import Job, State
+from rft_project.jobs.services import HasPk, enqueue
+from rft_project.platforms.types import DeployRequest, Handle, ModelInfo
+from wizard_app.core.splitting import Row, SplitError, split
+
+from . import flow
+from .items import TRAIN, allowed_answers, answer_tokens, item_of
+from .items import VALID as VALID_PART
+from .models import Deployment, RFTJob, StepResult
+from .sampling import Plan
+from .schemas import DryRunParams, GraderParams, GraderSummary, SplitParams, SplitSummary, Stored, TrainParams
+
+NEAR_TWIN = 0.7  # user texts this alike are kept on one side of the split
+CONVERSATION_KEYS = ("conversation_id", "session_id", "thread_id")
+
+
+class Refused(Exception):
+    """A request that cannot be met; the text is one sentence for people."""
+
+
+def create_run(dataset: Dataset, name: str, *, by: HasPk | None) -> RFTJob:
+    """Raises Refused when the workspace has a run of that name."""
+    try:
+        with transaction.atomic():
+            return RFTJob.objects.create(
+                workspace=dataset.workspace, dataset=dataset, name=name.strip(), created_by_id=by.pk if by else None
+            )
+    except IntegrityError:
+        raise Refused(f"There is already a run called {name.strip()}; choose another name.") from None
+
+
+def finish_step(run: RFTJob, slug: str, params: Stored, summary: Stored) -> StepResult:
+    """Store a step's outcome with the digest of what it came from."""
+    given = params.model_dump(mode="json")
+    result, _ = StepResult.objects.update_or_create(
+        run=run,
+        step=slug,
+        defaults={
+            "params": given,
+            "summary": summary.model_dump(mode="json"),
+            "input_digest": flow.digest_of(run, slug, given),
+            "finished_at": timezone.now(),
+        },
+    )
+    return result
+
+
+# --- F: split
+
+
+def split_run(run: RFTJob, params: SplitParams) -> SplitSummary:
+    """Freeze the dataset's valid records into training and validation. The same records and params change nothing."""
+    records = list(run.dataset.records.filter(verdict=VALID).order_by("pk").select_related("raw"))
+    if not records:
+        raise Refused("The dataset has no valid records; sanitize it first.")
+    index = DuplicateIndex(NEAR_TWIN)
+    rows, bodies = [], {}
+    for record in records:
+        trace = record.trace
+        match = index.add(record.pk, trace)
+        groups = [f"near:{match.kept_key if match is not None else record.pk}"]
+        groups += [f"conversation:{trace.metadata[key]}" for key in CONVERSATION_KEYS if trace.metadata.get(key)]
+        topic = None if record.topic in (None, UNKNOWN) else record.topic
+        rows.append(Row(record.pk, topic, record.is_generated, tuple(groups)))
+        bodies[record.pk] = record.raw.body
+    try:
+        made = split(rows, **params.model_dump())
+    except SplitError as error:
+        raise Refused(str(error)) from None
+    content = _content_hash(made.train, made.valid, bodies)
+    summary = SplitSummary(report=made.report, content_hash=content)
+    if run.snapshot is None or run.snapshot.content_hash != content:
+        topics = {row.id: row.topic or "" for row in rows}
+        _freeze(run, params, summary, {TRAIN: made.train, VALID_PART: made.valid}, topics, bodies)
+    finish_step(run, flow.SPLIT, params, summary)
+    return summary
+
+
+def _content_hash(train: list[Any], valid: list[Any], bodies: dict[Any, str]) -> str:
+    hasher = hashlib.sha256()
+    for part, ids in ((TRAIN, train), (VALID_PART, valid)):
+        for pk in ids:
+            hasher.update(f"{part}:{pk}:".encode() + bodies[pk].encode() + b"\n")
+    return hasher.hexdigest()
+
+
+def _freeze(
+    run: RFTJob,
+    params: SplitParams,
+    summary: SplitSummary,
+    parts: dict[str, list[Any]],
+    topics: dict[Any, str],
+    bodies: dict[Any, str],
+) -> None:
+    with transaction.atomic():
+        snapshot = Snapshot.objects.create(
+            dataset=run.dataset,
+            content_hash=summary.content_hash,
+            params=params.model_dump(mode="json"),
+            report=summary.report.model_dump(mode="json"),
+        )
+        SnapshotItem.objects.bulk_create(
+            [
+                SnapshotItem(snapshot=snapshot, record_id=pk, part=part, topic=topics[pk], body=bodies[pk])
+                for part, ids in parts.items()
+                for pk in ids
+            ],
+            batch_size=500,
+        )
+        run.snapshot = snapshot
+        run.save(update_fields=["snapshot"])
+
+
+# --- G: grader
+
+
+def choose_grader(run: RFTJob, grader: Grader) -> GraderSummary:
+    """Freeze the grader's document on the run, and count the records that lack a field it reads."""
+    if run.snapshot is None:
+        raise Refused("Split the dataset first, so that the grader's fields can be looked up in it.")
+    try:
+        spec = parse_grader(grader.config)
+    except GraderError as error:
+        raise Refused(str(error)) from None
+    reads = sorted(item_fields(spec))
+    missing: dict[str, int] = {}
+    records = 0
+    for item in run.snapshot.items.iterator():
+        records += 1
+        have = item_of(item.trace)
+        for name in reads:
+            if have.get(name) is None:
+                missing[name] = missing.get(name, 0) + 1
+    run.grader, run.grader_config = grader, grader.config
+    run.save(update_fields=["grader", "grader_config"])
+    summary = GraderSummary(name=str(grader), type=spec.type, reads=reads, missing=missing, records=records)
+    finish_step(run, flow.GRADER, GraderParams(grader=grader.pk), summary)
+    return summary
+
+
+# --- H: dry run
+
+
+def model_info(connection: Connection, model: str) -> ModelInfo | None:
+    """The catalogue's entry of a base model; asks the platform."""
+    return next((m for m in platform_for(connection).capabilities().models if m.id == model), None)
+
+
+def start_dry_run(run: RFTJob, params: DryRunParams, *, by: HasPk | None) -> Job:
+    """Queue the dry run; asking twice finds the one at work. The lengths of answers are settled here, once."""
+    if run.snapshot is None or run.grader_config is None:
+        raise Refused("Split the dataset and choose a grader first.")
+    connection = run.workspace.connections.filter(pk=params.connection).first()
+    if connection is None:
+        raise Refused("Choose one of this workspace's connections.")
+    info = model_info(connection, params.model)
+    if info is None:
+        raise Refused(f"{connection.name} has no model called {params.model} that can be trained; choose another.")
+    most = answer_tokens(run.snapshot, info.max_answer_tokens)
+    settled = params.model_copy(update={"max_tokens": params.max_tokens or most})
+    with transaction.atomic():
+        run.connection, run.base_model = connection, params.model
+        run.save(update_fields=["connection", "base_model"])
+        job = enqueue("dry_run", {"run": run.pk}, lock_key=f"run:{run.pk}:dry_run", by=by, unit="answers")
+        StepResult.objects.update_or_create(
+            run=run,
+            step=flow.DRY_RUN,
+            defaults={"params": settled.model_dump(mode="json"), "job": job, "finished_at": None},
+        )
+    return job
+
+
+def plan_of(run: RFTJob, params: DryRunParams) -> Plan:
+    """What the dry run asks of each prompt."""
+    info = model_info(run.connection, params.model)
+    return Plan(
+        connection_pk=str(run.connection_id),
+        model=params.model,
+        answers=params.answers,
+        temperature=params.temperature,
+        max_tokens=params.max_tokens or answer_tokens(run.snapshot, None),
+        seed=params.seed,
+        allowed=_allowed(run, info),
+    )
+
+
+def _allowed(run: RFTJob, info: ModelInfo | None) -> list[str]:
+    return allowed_answers(run.snapshot) if info is not None and info.needs_allowed_answers else []
+
+
+def override_no_go(run: RFTJob, reason: str, *, by: Any) -> None:
+    """Train in spite of a NO-GO: the reason is kept with the run and in the audit log."""
+    reason = reason.strip()
+    if len(reason) < 10:
+        raise Refused("Say in a sentence why training should start all the same.")
+    result = run.steps.filter(step=flow.DRY_RUN).first()
+    if result is None or result.finished_at is None:
+        raise Refused("There is no dry run to override yet.")
+    result.params = {**result.params, "override": reason[:300]}
+    result.save(update_fields=["params"])
+    AuditEntry.write("override dry run", run, workspace=run.workspace, actor=by, detail=reason)
+
+
+# --- I: train
+
+
+def start_training(run: RFTJob, params: TrainParams, *, by: Any) -> Job:
+    """Queue training. The key that makes it idempotent is written first and travels to the platform."""
+    state = flow.state_of(run, flow.TRAIN)
+    if state.closed:
+        raise Refused(state.closed)
+    if state.live:
+        assert state.job is not None
+        return state.job
+    if state.done or (state.job is not None and state.job.state in (State.FAILED, State.CANCELLED)):
+        _forget_attempt(run)
+    with transaction.atomic():
+        run.hyperparameters, run.seed = params.hyperparameters, params.seed
+        run.training_key = run.training_key or uuid.uuid4().hex
+        run.save(update_fields=["hyperparameters", "seed", "training_key"])
+        job = enqueue("train", {"run": run.pk}, lock_key=f"run:{run.pk}:train", by=by, unit="steps")
+        StepResult.objects.update_or_create(
+            run=run,
+            step=flow.TRAIN,
+            defaults={"params": params.model_dump(mode="json"), "job": job, "finished_at": None},
+        )
+        AuditEntry.write("start training", run, workspace=run.workspace, actor=by, detail=run.base_model)
+    return job
+
+
+def _forget_attempt(run: RFTJob) -> None:
+    """A new attempt on purpose is a new intent: a new key, and the old curve makes room."""
+    with transaction.atomic():
+        run.training_key = run.training_handle = run.training_word = run.event_cursor = run.tuned_model = ""
+        run.save(update_fields=["training_key", "training_handle", "training_word", "event_cursor", "tuned_model"])
+        run.metrics.all().delete()
+        run.checkpoints.all().delete()
+        run.events.all().delete()
+
+
+# --- J: results and deploy
+
+
+def start_evaluation(run: RFTJob, *, by: HasPk | None) -> Job:
+    """Queue the comparison of base and tuned model on the validation prompts."""
+    if not run.tuned_model:
+        raise Refused("There is no tuned model yet; train first.")
+    with transaction.atomic():
+        job = enqueue("evaluate", {"run": run.pk}, lock_key=f"run:{run.pk}:evaluate", by=by, unit="answers")
+        StepResult.objects.update_or_create(
+            run=run, step=flow.RESULTS, defaults={"params": {}, "job": job, "finished_at": None}
+        )
+    return job
+
+
+def deploy(run: RFTJob, *, by: Any) -> Deployment:
+    """Make the tuned model callable; pressing twice finds the deployment that is there."""
+    if not run.tuned_model or run.connection is None:
+        raise Refused("There is no tuned model yet; train first.")
+    found = run.deployments.filter(model=run.tuned_model, ended_at=None).first()
+    if found is not None:
+        return found
+    platform = platform_for(run.connection)
+    handle = platform.deploy(DeployRequest(key=f"{run.training_key}:deploy", model=run.tuned_model, name=run.name))
+    status = platform.deployment(handle)
+    deployment, _ = Deployment.objects.get_or_create(
+        run=run,
+        model=status.model or run.tuned_model,
+        ended_at=None,
+        defaults={
+            "connection": run.connection,
+            "handle": handle.id,
+            "state": status.state.value,
+            "detail": status.detail[:500],
+            "created_by_id": by.pk if by else None,
+        },
+    )
+    AuditEntry.write("deploy", run, workspace=run.workspace, actor=by, detail=deployment.model)
+    return deployment
+
+
+def undeploy(deployment: Deployment, *, by: Any) -> None:
+    """Take the deployment back; the tuned model itself stays."""
+    platform_for(deployment.connection).undeploy(Handle(id=deployment.handle, kind="deployment"))
+    deployment.ended_at = timezone.now()
+    deployment.save(update_fields=["ended_at"])
+    AuditEntry.write("undeploy", deployment.run, workspace=deployment.run.workspace, actor=by, detail=deployment.model)
