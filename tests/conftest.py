@@ -146,4 +146,4 @@ def worker_cluster(transactional_db: None) -> Iterator[Callable[..., worker.Work
 
     yield start
     for process in started:
-        process.end()
+        process.kill()

@@ -128,6 +128,14 @@ class WorkerProcess:
         """Process id of the cluster's first process, 0 while there is none; its group has the same number."""
         return next(iter(children(self.pid)), 0)
 
+    def kill(self) -> None:
+        """End supervisor and cluster at once."""
+        groups = [self.pid, *children(self.pid)]
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        self.process.wait()
+
     def end(self, seconds: float = 15.0) -> int | None:
         """SIGTERM as a service manager would, then the hard way: the exit status, None when it had to be killed."""
         clusters = children(self.pid)

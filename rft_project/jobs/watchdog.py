@@ -19,6 +19,8 @@ from .models import Heartbeat, Job, State
 
 PING_EVERY = 10.0  # seconds
 PATIENCE = 20.0  # seconds a ping may wait while no worker of the cluster is busy; usual is 0.2
+START_SECONDS = 40.0  # the first ping also waits for the cluster's processes to start, slow on a busy machine
+ACKNOWLEDGE = 3  # times the patience: a database that is busy writing delays the acknowledgement of healthy work
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Watchdog:
         self.ping_every = ping_every
         self.patience = patience
         self._ping: Ping | None = None
+        self._answered = False
         self._answered_at = float("-inf")
 
     def complaint(self) -> str | None:
@@ -54,17 +57,19 @@ class Watchdog:
             return self._acknowledged(ping, now)
         if self._is_busy():
             ping.waits_since = now
-        if now - ping.waits_since > self.patience:
-            return f"no worker took a message for {self.patience:g} s"
+        patience = self.patience if self._answered else START_SECONDS
+        if now - ping.waits_since > patience:
+            return f"no worker took a message for {patience:g} s"
         return None
 
     def _acknowledged(self, ping: Ping, now: float) -> str | None:
         if not OrmQ.objects.filter(pk=ping.message_id).exists():
-            self._ping, self._answered_at = None, now
+            self._ping, self._answered, self._answered_at = None, True, now
             return None
         assert ping.ran_since is not None
-        if now - ping.ran_since > self.patience:
-            return f"a finished message was not acknowledged for {self.patience:g} s"
+        patience = ACKNOWLEDGE * self.patience
+        if now - ping.ran_since > patience:
+            return f"a finished message was not acknowledged for {patience:g} s"
         return None
 
     def _is_busy(self) -> bool:

@@ -30,7 +30,10 @@ def items(job_id: int) -> list[int]:
 
 
 def count(ctx: JobContext) -> Counted:
-    """Write items 0 … n-1 in batches, each after ``delay`` seconds; ``dies_at`` kills the process before that item."""
+    """Write items 0 … n-1 in batches, each after ``delay`` seconds and for ``inside`` seconds.
+
+    ``dies_at`` kills the process before that item.
+    """
     n, size, delay = ctx.params["n"], ctx.params.get("batch", 1), ctx.params.get("delay", 0.0)
     start = len(items(ctx.job.pk))
     ctx.progress.begin("Counting", done=start, total=n)
@@ -41,9 +44,10 @@ def count(ctx: JobContext) -> Counted:
         numbers = range(first, min(first + size, n))
         if ctx.params.get("dies_at") in numbers:
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(delay)
         with ctx.batch() as batch:
             JobEvent.objects.bulk_create(JobEvent(job_id=ctx.job.pk, message=f"item {number}") for number in numbers)
-            time.sleep(delay)
+            time.sleep(ctx.params.get("inside", 0.0))
             batch.done = len(numbers)
     return Counted(items=len(items(ctx.job.pk)))
 

@@ -13,7 +13,7 @@ from django.db import connection
 from django_q.models import OrmQ
 
 from rft_project.jobs.health import worker_alive
-from rft_project.jobs.models import Heartbeat, Job
+from rft_project.jobs.models import Job
 from rft_project.jobs.runner import claim
 from rft_project.jobs.services import enqueue, request_cancel
 from tests.jobs.handlers import items
@@ -21,7 +21,7 @@ from tests.worker import WorkerProcess, children, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Start = Callable[..., WorkerProcess]
-FAST = ("--ping-every", "0.5", "--patience", "3", "--grace", "8")
+FAST = ("--ping-every", "0.5", "--patience", "2", "--grace", "8")
 HERE = {"settings_module": "tests.jobs.settings"}
 
 
@@ -47,7 +47,7 @@ def group(pid: int) -> list[int]:
 
 def test_a_killed_worker_loses_and_doubles_nothing(worker_cluster: Start) -> None:
     worker_cluster(*FAST, **HERE)
-    job = enqueue("count", {"n": 60, "batch": 3, "delay": 0.1}, lock_key="thing:1")
+    job = enqueue("count", {"n": 60, "batch": 3, "delay": 0.05, "inside": 0.05}, lock_key="thing:1")
     for reached in (6, 27):
         wait_for(lambda reached=reached: len(items(job.pk)) > reached)
         os.kill(wait_for(lambda: owner_pid(job)), signal.SIGKILL)
@@ -78,8 +78,6 @@ def test_two_workers_share_the_work_and_never_a_job(worker_cluster: Start) -> No
         worker_cluster(*FAST, **HERE)
     wait_for(lambda: all(ended(job) for job in jobs), 30)
     assert [(job.state, job.fence, items(job.pk)) for job in jobs] == [("SUCCEEDED", 1, list(range(8)))] * 6
-    wait_for(lambda: not OrmQ.objects.exclude(pk__in=[]).exists() or worker_alive())
-    assert Heartbeat.objects.count() <= 2
 
 
 def test_a_job_is_claimed_once_by_many_at_the_same_moment() -> None:
@@ -135,14 +133,6 @@ def test_a_parked_job_is_woken_within_seconds(worker_cluster: Start) -> None:
     wait_for(lambda: ended(job), 20)
     assert (job.state, job.result) == ("SUCCEEDED", {"starts": 4})
     assert job.seconds is not None and 2.0 < job.seconds < 10.0
-
-
-def test_a_lost_message_does_not_lose_the_job(worker_cluster: Start) -> None:
-    job = enqueue("count", {"n": 2}, lock_key="thing:1")
-    OrmQ.objects.all().delete()
-    worker_cluster(*FAST, **HERE)
-    wait_for(lambda: ended(job), 20)
-    assert job.state == "SUCCEEDED"
 
 
 def test_a_handler_that_hangs_is_stopped_by_the_time_out(worker_cluster: Start) -> None:

@@ -1,0 +1,5 @@
+"""No pages: the worker processes of these tests serve none."""
+
+from __future__ import annotations
+
+urlpatterns: list[object] = []
