@@ -29,13 +29,16 @@ MODEL_ID = "classifier"
 MAX_ALLOWED_ANSWERS = 1000
 MAX_ANSWER_CHARACTERS = 2000
 
+FEATURES = DIMENSIONS + 1
+CONSTANT = 0.1
+
 _FORMAT = 1
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """``matrix`` [256, len(answers)]; ``centre`` [256] is taken off every embedding before it is used."""
+    """``matrix`` [FEATURES, len(answers)]; ``centre`` [256] is taken off every embedding before it is used."""
 
     answers: tuple[str, ...]
     matrix: Floats
@@ -56,7 +59,7 @@ class Weights:
                 weights = cls(tuple(about["answers"]), arrays["matrix"], arrays["centre"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"The checkpoint {folder.name} can't be read: {error}.") from error
-        if about.get("format") != _FORMAT or weights.matrix.shape != (DIMENSIONS, len(weights.answers)):
+        if about.get("format") != _FORMAT or weights.matrix.shape != (FEATURES, len(weights.answers)):
             raise ValueError(f"The checkpoint {folder.name} was written by another version of the classifier.")
         return weights
 
@@ -94,9 +97,13 @@ def prompt_text(messages: Sequence[Message]) -> str:
 
 
 def features(texts: Sequence[str], centre: Floats) -> Floats:
-    """Embeddings ``[len(texts), 256]`` off ``centre``, each of length 1."""
+    """``[len(texts), FEATURES]``: embeddings off ``centre``, each of length 1, and a constant.
+
+    The constant lets one answer be likelier than another whatever the text.
+    """
     vectors = embed(texts) - centre
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return np.hstack([vectors, np.full((len(texts), 1), CONSTANT, np.float32)])
 
 
 def probabilities(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:

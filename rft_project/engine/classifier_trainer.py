@@ -15,10 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from rft_project.engine.base import Grade, GradedAnswer, PolicyCollapsed, StepReport, TrainingJob
-from rft_project.engine.classifier import Floats, Weights, features, probabilities, prompt_text, training_answers
+from rft_project.engine.classifier import (
+    FEATURES,
+    Floats,
+    Weights,
+    features,
+    probabilities,
+    prompt_text,
+    training_answers,
+)
 from rft_project.engine.hyperparameters import checked
 from rft_project.engine.language.checkpoints import Checkpoints, replace_file
-from rft_project.platforms.static_embeddings import DIMENSIONS, embed
+from rft_project.platforms.static_embeddings import embed
 from rft_project.platforms.types import Bound
 
 HYPERPARAMETERS: dict[str, Bound] = {
@@ -66,8 +74,9 @@ HYPERPARAMETERS: dict[str, Bound] = {
 #: Steps over which "all answers score alike" is judged, and what counts as such.
 FLAT_STEPS = 10
 FLAT_SHARE = 0.9
-#: Mean entropy (nat) under which the policy no longer tries anything else.
-SETTLED_ENTROPY = 0.1
+#: Share of the highest possible entropy, ln(number of answers), under which the policy has made up its mind. Above it
+#: equal scores only mean that no good answer has been hit on yet.
+SETTLED_ENTROPY = 0.3
 SOLVED_REWARD = 0.9
 #: Seconds between two saved resume states.
 _SAVE_EVERY = 0.5
@@ -108,7 +117,7 @@ class _State:
     @classmethod
     def load(cls, path: Path, answers: int, seed: int) -> _State:
         """The saved state, or a fresh one where there is none."""
-        zeros = np.zeros((DIMENSIONS, answers), np.float32)
+        zeros = np.zeros((FEATURES, answers), np.float32)
         state = cls(np.random.default_rng(seed), zeros, zeros.copy(), zeros.copy())
         if path.is_file():
             with np.load(path, allow_pickle=False) as arrays:
@@ -238,7 +247,8 @@ class _Run:
     def _ending(self, measured: dict[str, Any]) -> str:
         """A sentence where nothing is left to learn, else ''."""
         state = self.state
-        if len(state.flat) < FLAT_STEPS or min(state.flat) < FLAT_SHARE or measured["entropy"] > SETTLED_ENTROPY:
+        undecided = measured["entropy"] > SETTLED_ENTROPY * math.log(max(2, len(self.answers)))
+        if len(state.flat) < FLAT_STEPS or min(state.flat) < FLAT_SHARE or undecided:
             return ""
         reward = math.fsum(state.rewards) / len(state.rewards)
         if reward >= SOLVED_REWARD:

@@ -6,7 +6,9 @@ import argparse
 import fcntl
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -57,6 +59,9 @@ def serve(
         inference = Inference(store, directory / "models")
         if preload:
             _preload(inference, preload)
+        if threading.current_thread() is threading.main_thread():
+            # The server raises the signal again when it has shut down: that is a clean end.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         app = application(store, inference, Supervisor(store), api_key)
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
 

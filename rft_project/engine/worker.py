@@ -124,8 +124,6 @@ def end_with_parent() -> None:
 
 def main(arguments: list[str]) -> None:
     end_with_parent()
-    # Chat goes first where both want the processor.
-    os.nice(5)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     store = Store(Path(arguments[0]))
     job = store.job(arguments[1])
