@@ -29,7 +29,9 @@ from rapidfuzz import fuzz, utils
 from rapidfuzz.distance import LCSseq
 from sacrebleu.metrics.bleu import BLEU
 
-MAX_CHARS = 200_000  # the slowest metrics grow faster than the text; longer texts are refused
+MAX_CHARS = 100_000
+#: Where one text is 1.5 times as long as the other, WRatio slides the short one along it: 1.5 s at this product.
+MAX_SLIDING = 25_000_000
 
 _NOT_A_TOKEN = re.compile(r"[^a-z0-9]+")
 _bleu = BLEU(effective_order=True)
@@ -38,7 +40,8 @@ _bleu = BLEU(effective_order=True)
 def similarity(metric: str, text: str, reference: str) -> float:
     """Similarity of ``text`` to ``reference`` in 0..1; an empty side scores 0. Not symmetric for bleu, meteor, gleu.
 
-    Raises KeyError for an unknown metric and ValueError for a text over ``MAX_CHARS``.
+    Raises KeyError for an unknown metric and ValueError for a text over ``MAX_CHARS``, or for two that fuzzy_match
+    would take seconds to compare (about 6,000 characters against 4,000).
     """
     if len(text) > MAX_CHARS or len(reference) > MAX_CHARS:
         raise ValueError(f"a text is longer than {MAX_CHARS:,} characters")
@@ -51,6 +54,9 @@ def rouge_tokens(text: str) -> list[str]:
 
 
 def _fuzzy_match(text: str, reference: str) -> float:
+    short, long = sorted((len(text), len(reference)))
+    if long >= 1.5 * short and long * short > MAX_SLIDING:
+        raise ValueError(f"texts of {long:,} and {short:,} characters are too long for fuzzy_match")
     return fuzz.WRatio(text, reference, processor=utils.default_process) / 100.0
 
 

@@ -103,7 +103,7 @@ def _variable(path: str) -> Variable:
     for step in _STEP.findall(path):
         steps.append(int(step[1:-1]) if step[0] == "[" else step)
     if steps[0] not in NAMESPACES or len(steps) < 2 or not isinstance(steps[1], str):
-        raise TemplateError(f"{{{{{shown}}}}} must start with item. or sample.", shown)
+        raise TemplateError(f"{{{{{shown}}}}} must name a field of item or sample", shown)
     return Variable(path, tuple(steps))
 
 
