@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -153,12 +153,20 @@ class WorkerProcess:
         return status
 
 
+def _state_and_parent(pid: int) -> tuple[str, int] | None:
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+    except (OSError, ValueError):
+        return None
+    return state, int(parent)
+
+
+def still_there(pids: Iterable[int]) -> list[int]:
+    """Those of the processes that live (Linux); a zombie nobody has waited for yet does not."""
+    return [pid for pid in pids if (_state_and_parent(pid) or ("Z", 0))[0] != "Z"]
+
+
 def children(pid: int) -> list[int]:
     """Process ids of the direct children (Linux), oldest first."""
-    found: list[int] = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            state, parent = status.read_text(errors="replace").rpartition(")")[2].split()[:2]
-            if int(parent) == pid and state != "Z":
-                found.append(int(status.parent.name))
-    return sorted(found)
+    everyone = sorted(int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return [other for other in everyone if (_state_and_parent(other) or ("Z", 0))[1] == pid and still_there([other])]

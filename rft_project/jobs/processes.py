@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 
@@ -16,13 +18,30 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between a death and the next s
 STEADY_SECONDS = 60.0  # up this long, a child counts as healthy again
 
 
-class Child:
-    """``argv`` as a process group. Signals of the terminal do not reach it; its parent ends it."""
+# Looked up before any fork: after one, only what cannot take a lock is safe.
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-    def __init__(self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+
+def _ask_for_sigterm() -> None:
+    """In the child: get SIGTERM should the parent die without ending us (Linux; elsewhere such a child goes on)."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+
+class Child:
+    """``argv`` as a process group. Signals of the terminal do not reach it; its parent ends it.
+
+    ``dies_with_parent``: end it even when the parent is killed. Only where the parent starts it from its main thread.
+    """
+
+    def __init__(
+        self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None, dies_with_parent: bool = False
+    ) -> None:
         self.name = name
         self.argv = list(argv)
         self.env = None if env is None else dict(env)
+        self.dies_with_parent = dies_with_parent
         self.deaths = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
@@ -41,7 +60,12 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self.argv, env=self.env, start_new_session=True)
+        self._process = subprocess.Popen(
+            self.argv,
+            env=self.env,
+            start_new_session=True,
+            preexec_fn=_ask_for_sigterm if self.dies_with_parent else None,
+        )
         self._started_at = time.monotonic()
 
     def revive(self) -> bool:

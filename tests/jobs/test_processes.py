@@ -17,7 +17,7 @@ from rft_project.jobs.models import Job
 from rft_project.jobs.runner import claim
 from rft_project.jobs.services import enqueue, request_cancel
 from tests.jobs.handlers import items
-from tests.worker import WorkerProcess, children, wait_for
+from tests.worker import WorkerProcess, children, still_there, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Start = Callable[..., WorkerProcess]
@@ -167,7 +167,7 @@ def test_any_dead_part_of_the_cluster_is_made_good(worker_cluster: Start, which:
     wait_for(lambda: supervisor.cluster() not in (0, first), 30)
     job = enqueue("count", {"n": 2}, lock_key="thing:1")
     wait_for(lambda: ended(job), 20)
-    assert [pid for pid in old if os.path.exists(f"/proc/{pid}")] == []  # noqa: PTH110 - a process, not a file
+    wait_for(lambda: not still_there(old), 5)
 
 
 def test_stopping_ends_the_slice_early_and_leaves_nothing_behind(worker_cluster: Start) -> None:
@@ -180,7 +180,7 @@ def test_stopping_ends_the_slice_early_and_leaves_nothing_behind(worker_cluster:
     assert time.monotonic() - asked_at < 8
     assert (state(job), job.attempts, items(job.pk)) == ("QUEUED", 0, list(range(job.done)))
     assert worker_alive() is False
-    assert [pid for pid in processes if os.path.exists(f"/proc/{pid}")] == []  # noqa: PTH110
+    assert still_there(processes) == []
 
     worker_cluster(*FAST, **HERE)
     so_far = len(items(job.pk))
@@ -192,4 +192,4 @@ def test_a_cluster_ends_when_its_supervisor_is_killed(worker_cluster: Start) -> 
     wait_for(worker_alive)
     processes = group(supervisor.cluster())
     os.kill(supervisor.pid, signal.SIGKILL)
-    wait_for(lambda: not [pid for pid in processes if os.path.exists(f"/proc/{pid}")], 20)  # noqa: PTH110
+    wait_for(lambda: not still_there(processes), 20)
