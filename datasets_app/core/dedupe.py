@@ -43,7 +43,7 @@ class Match:
 def duplicate_issue(match: Match, kept_name: str) -> Issue:
     """The match as an issue; ``kept_name`` names the record kept, such as "line 12"."""
     if match.kind == "near_duplicate":
-        return Issue(match.kind, f"{match.similarity:.0%} of the user's words are those of {kept_name}, which is kept.")
+        return Issue(match.kind, f"User text is {match.similarity:.0%} the same as that of {kept_name}, which is kept.")
     same = "Same span id as" if match.same_span else "Same conversation as"
     return Issue(match.kind, f"{same} {kept_name}, which is kept.")
 

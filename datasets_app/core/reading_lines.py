@@ -181,12 +181,12 @@ def _guarded(blocks: Iterator[bytes], tell: Callable[[], int], limits: Limits) -
     """Stops a stream that unpacks to too much, measured while reading and never from a header."""
     total = 0
     for block in blocks:
+        yield block
         total += len(block)
         if total > limits.ratio_after and total > limits.ratio * max(tell(), 1):
             raise _Stopped(f"The file unpacks to more than {limits.ratio} times its size; reading stopped here.")
         if total > limits.unpacked_bytes:
             raise _Stopped(f"The file unpacks to more than {limits.unpacked_bytes >> 30} GB; reading stopped here.")
-        yield block
 
 
 def _gunzipped(file: BinaryIO) -> Iterator[bytes]:
