@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.emulators import openai
+from tests.engine.process import Engine, free_port
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The real engine, with a key."""
+    running = Engine(tmp_path_factory.mktemp("engine"), key="engine-key").start()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture
+def emulator() -> Iterator[openai.OpenAIEmulator]:
+    with openai.running() as running:
+        yield running
+
+
+@pytest.fixture
+def unused_port() -> int:
+    return free_port()

@@ -1,0 +1,242 @@
+"""What every platform must do, whatever it is. Subclass, give the three fixtures, inherit every test.
+
+Each test talks to a server through the real SDK; nothing is replaced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rft_project.platforms import Platform, PlatformError, Unknown, build
+from rft_project.platforms.types import (
+    DeployRequest,
+    Handle,
+    SampleRequest,
+    State,
+    TrainingEvent,
+    TrainingRequest,
+    TrainingStatus,
+)
+from tests.engine.process import EXACT, LABELS, TEXTS, rows
+
+MULTI = {
+    "type": "multi",
+    "name": "total",
+    "graders": {"exact": EXACT, "near": {**EXACT, "name": "near", "operation": "ilike"}},
+    "calculate_output": "0.9 * exact + 0.1 * near",
+}
+SYSTEM = {"role": "system", "content": "Name the topic."}
+
+
+def prompted(first: int, last: int) -> list[dict[str, Any]]:
+    return [{**row, "messages": [SYSTEM, *row["messages"]]} for row in rows(first, last)]
+
+
+class PlatformContract:
+    kind: str
+    #: A model that can be trained, one that can be sampled untrained, and what sampling it needs.
+    model: str
+    base: str
+    allowed: list[str] = []
+    #: Hyperparameters of a run of some hundred milliseconds, of one that lasts until it is cancelled.
+    short: dict[str, Any] = {}
+    long: dict[str, Any] = {}
+
+    @pytest.fixture
+    def credentials(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def platform(self, credentials: dict[str, Any]) -> Platform:
+        return build(self.kind, credentials)
+
+    @pytest.fixture
+    def request_for(self, request: pytest.FixtureRequest) -> Callable[..., TrainingRequest]:
+        """A training request whose key is the test's own."""
+
+        def make(**changes: Any) -> TrainingRequest:
+            values = {
+                "key": f"{request.node.nodeid}-{time.time_ns()}",
+                "model": self.model,
+                "train_rows": prompted(0, 4),
+                "valid_rows": prompted(4, 6),
+                "grader": EXACT,
+                "hyperparameters": self.short,
+                "suffix": "contract",
+                "seed": 3,
+                "allowed_answers": self.allowed,
+            }
+            return TrainingRequest(**{**values, **changes})
+
+        return make
+
+    def ask(self, model: str, text: str, **more: Any) -> SampleRequest:
+        messages = [SYSTEM, {"role": "user", "content": text}]
+        return SampleRequest(model=model, messages=messages, allowed_answers=self.allowed, **more)
+
+    def wait(self, platform: Platform, handle: Handle, until: Callable[[TrainingStatus], bool]) -> TrainingStatus:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            status = platform.training(handle)
+            if until(status):
+                return status
+            time.sleep(0.05)
+        raise AssertionError(status)
+
+    def finished(self, platform: Platform, handle: Handle) -> TrainingStatus:
+        return self.wait(platform, handle, lambda status: status.state.final)
+
+    # Questions that change nothing
+
+    def test_check_passes(self, platform: Platform) -> None:
+        assert platform.check() is None
+
+    def test_capabilities_describe_the_trainable_model(self, platform: Platform) -> None:
+        found = platform.capabilities()
+        assert (found.sample, found.embed, found.train, found.deploy) == (True, True, True, True)
+        (model,) = [m for m in found.models if m.id == self.model]
+        assert (model.platform, model.method) == (self.kind, "reinforcement")
+        assert set(self.short) <= set(model.hyperparameters)
+        assert {"string_check", "multi"} <= set(model.grader_types)
+        assert all(bound.help.endswith(".") for bound in model.hyperparameters.values())
+        assert model.summary
+
+    def test_sampling_gives_as_many_answers_as_asked(self, platform: Platform) -> None:
+        sample = platform.sample(self.ask(self.base, "I lost my card", n=3))
+        assert len(sample.answers) == 3
+        assert all(answer.text for answer in sample.answers)
+        assert sample.usage.prompt_tokens > 0
+        assert sample.usage.completion_tokens >= 3
+        assert sample.seconds > 0
+
+    def test_embeddings_keep_their_order(self, platform: Platform) -> None:
+        texts = ["a", "a much longer text", "b"]
+        vectors = platform.embed(texts)
+        assert len(vectors) == 3
+        assert len({len(vector) for vector in vectors}) == 1
+        assert vectors[1] == platform.embed([texts[1]])[0]
+        assert vectors[0] != vectors[1]
+        assert platform.embed([]) == []
+
+    def test_an_unknown_model_is_refused_in_a_sentence(self, platform: Platform) -> None:
+        with pytest.raises(PlatformError) as refusal:
+            platform.sample(self.ask("no-such-model", "x"))
+        assert refusal.value.status == 404
+        assert not refusal.value.retryable
+        assert "no-such-model" in str(refusal.value)
+        assert str(refusal.value).count("\n") == 0
+        assert str(refusal.value).endswith(".")
+
+    def test_unknown_jobs(self, platform: Platform) -> None:
+        assert platform.find_training("nobody started this") is None
+        for call in (platform.training, platform.events, platform.checkpoints, platform.cancel_training):
+            with pytest.raises(PlatformError) as refusal:
+                call(Handle(id="ftjob-none"))
+            assert refusal.value.status == 404
+
+    # Training
+
+    def test_training_raises_the_reward_and_the_tuned_model_answers(self, platform: Platform, request_for) -> None:
+        handle = platform.start_training(request_for(grader=MULTI))
+        status = self.finished(platform, handle)
+        assert (status.state, status.word, status.detail) == (State.SUCCEEDED, "succeeded", "")
+        assert status.model is not None
+        series = _series(platform.events(handle).events)
+        assert {"train_reward", "valid_reward", "reward:exact", "reward:near", "seconds", "errors"} <= set(series)
+        assert series["valid_reward"][-1] > series["train_reward"][0] + 0.25
+        assert sum(series["errors"]) == 0
+        checkpoints = platform.checkpoints(handle)
+        assert checkpoints == sorted(checkpoints, key=lambda c: c.step)
+        assert {"train_reward", "valid_reward"} <= set(checkpoints[-1].metrics)
+        deployed = platform.deploy(DeployRequest(key="d", model=status.model))
+        answering = platform.deployment(deployed)
+        assert (answering.state, answering.model) == (State.SUCCEEDED, status.model)
+        for label in LABELS:
+            sample = platform.sample(self.ask(answering.model, TEXTS[label][0], n=5, temperature=0))
+            assert Counter(answer.text for answer in sample.answers).most_common(1)[0][0] == label
+        assert platform.sample(self.ask(checkpoints[0].model, "x")).answers
+        platform.undeploy(deployed)
+        platform.undeploy(deployed)
+
+    def test_starting_twice_makes_one_job(self, platform: Platform, request_for) -> None:
+        request = request_for()
+        first = platform.start_training(request)
+        assert platform.start_training(request) == first
+        assert platform.find_training(request.key) == first
+        assert platform.start_training(request_for()) != first
+        self.finished(platform, first)
+        assert platform.start_training(request) == first
+
+    def test_events_come_in_order_and_none_twice(self, platform: Platform, request_for) -> None:
+        handle = platform.start_training(request_for())
+        seen: list[TrainingEvent] = []
+        cursor: str | None = None
+        final = False
+        while not final:
+            final = platform.training(handle).state.final
+            page = platform.events(handle, cursor)
+            seen, cursor = [*seen, *page.events], page.cursor
+        assert seen == platform.events(handle).events
+        assert len({event.id for event in seen}) == len(seen)
+        steps = [event.step for event in seen if event.metrics]
+        assert steps == sorted(set(steps))
+        (total,) = {event.total_steps for event in seen if event.metrics}
+        assert total >= steps[-1] > 0
+        assert platform.events(handle, cursor).events == []
+        assert platform.events(handle, cursor).cursor == cursor
+
+    def test_cancel_is_final_and_idempotent(self, platform: Platform, request_for) -> None:
+        handle = platform.start_training(request_for(hyperparameters=self.long))
+        self.wait(platform, handle, lambda status: status.state is State.RUNNING)
+        platform.cancel_training(handle)
+        platform.cancel_training(handle)
+        assert self.finished(platform, handle).state is State.CANCELLED
+
+    def test_a_bad_grader_is_refused_before_anything_starts(self, platform: Platform, request_for) -> None:
+        request = request_for(grader={"type": "string_check", "name": "x"})
+        with pytest.raises(PlatformError) as refusal:
+            platform.start_training(request)
+        assert not isinstance(refusal.value, Unknown)
+        assert (refusal.value.status, refusal.value.retryable) == (400, False)
+        assert platform.find_training(request.key) is None
+
+    def test_bad_hyperparameters_are_refused(self, platform: Platform, request_for) -> None:
+        with pytest.raises(PlatformError) as refusal:
+            platform.start_training(request_for(hyperparameters={"eval_interval": 0}))
+        assert "eval_interval" in str(refusal.value)
+
+    def test_a_model_that_is_not_there_is_not_deployed(self, platform: Platform) -> None:
+        with pytest.raises(PlatformError):
+            platform.deploy(DeployRequest(key="d", model="ft:nothing"))
+        assert platform.deployment(Handle(id="ft:nothing", kind="model")).state is State.FAILED
+
+    # Connections
+
+    def test_nobody_there(self, credentials: dict[str, Any], request_for, unused_port: int) -> None:
+        platform = build(self.kind, {**credentials, "base_url": f"http://127.0.0.1:{unused_port}/v1"})
+        for call in (platform.check, lambda: platform.start_training(request_for())):
+            with pytest.raises(PlatformError) as failure:
+                call()
+            assert failure.value.retryable
+            assert not isinstance(failure.value, Unknown)
+            assert "can't be reached" in str(failure.value)
+
+    def test_credentials_of_the_wrong_shape(self, credentials: dict[str, Any]) -> None:
+        for wrong in ({"base_url": "ftp://x"}, {"base_url": "https://name:secret@host/v1"}, {"colour": "red"}):
+            with pytest.raises(PlatformError) as refusal:
+                build(self.kind, {**credentials, **wrong})
+            assert next(iter(wrong)) in str(refusal.value)
+            assert "secret" not in str(refusal.value)
+
+
+def _series(events: list[TrainingEvent]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for event in events:
+        for name, value in event.metrics.items():
+            found.setdefault(name, []).append(value)
+    return found
