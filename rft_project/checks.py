@@ -44,7 +44,7 @@ def queue_times(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     A task may wait behind ``queue_limit / workers`` others while the clock of ``retry`` runs, and the guard counts down
     in steps of ``guard_cycle`` until exactly zero.
     """
-    queue = settings.Q_CLUSTER
+    queue: dict[str, Any] = settings.Q_CLUSTER
     found: list[CheckMessage] = []
     least = (queue["queue_limit"] / queue["workers"] + 2) * (queue["timeout"] + 5)
     if queue["retry"] <= least:

@@ -18,6 +18,10 @@ SECRET_KEY = env_str("SECRET_KEY")
 FIELD_ENCRYPTION_KEYS = env_list("FIELD_ENCRYPTION_KEYS")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]" if DEBUG else None)
 DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
+try:
+    DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(f"DATA_DIR: the folder {DATA_DIR} cannot be made: {error.strerror}.") from error
 ENGINE_URL = env_str("ENGINE_URL", "http://127.0.0.1:8765/v1")
 ENGINE_KEY = env_str("ENGINE_KEY", "")
 # Plain HTTP is for one's own machine: without it cookies are secure and every request is sent to HTTPS.

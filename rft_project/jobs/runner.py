@@ -125,7 +125,8 @@ def _conclude(context: JobContext, lease: Lease, error: BaseException) -> None:
 
 
 def _too_long() -> str:
-    minutes = settings.Q_CLUSTER["timeout"] / 60
+    queue: dict[str, Any] = settings.Q_CLUSTER
+    minutes = queue["timeout"] / 60
     return f"One step took longer than {minutes:g} minutes and was stopped; try again with less at a time."
 
 

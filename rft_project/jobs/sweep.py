@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -46,7 +47,8 @@ def wake_due(now: datetime) -> int:
 
 def ring_lost(now: datetime, *, stuck_seconds: float = STUCK_SECONDS) -> int:
     """Send a new message for queued jobs whose message is gone, or was taken long ago and never led to a start."""
-    taken = settings.Q_CLUSTER["retry"] - stuck_seconds  # the queue locks a message it takes for ``retry`` seconds
+    queue: dict[str, Any] = settings.Q_CLUSTER
+    taken = queue["retry"] - stuck_seconds  # the queue locks a message it takes for ``retry`` seconds
     message = OrmQ.objects.filter(pk=OuterRef("message_id"))
     waiting = message.exclude(lock__gt=now, lock__lte=now + timedelta(seconds=taken))
     lost = Job.objects.filter(~Exists(waiting), state=State.QUEUED).values_list("pk", "message_id")

@@ -67,7 +67,6 @@ class Command(BaseCommand):
 
     def prepare(self, *, with_sample: bool) -> None:
         """Database, static files, the owner's account and workspace, and once the sample dataset."""
-        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
         self.say("Preparing the database …")
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
