@@ -1,4 +1,4 @@
-"""Settings of RFT Studio. Everything that differs between installations comes from the environment (see .env.example)."""
+"""Settings of RFT Studio. What differs between installations comes from the environment (see .env.example)."""
 
 from __future__ import annotations
 
@@ -197,5 +197,5 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
     "root": {"handlers": ["console"], "level": env_str("LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"level": "WARNING"}, "axes": {"level": "WARNING"}},
+    "loggers": {"django.server": {"level": "WARNING"}, "axes": {"level": "WARNING"}, "django-q": {"level": "WARNING"}},
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from types import FrameType
@@ -25,7 +24,6 @@ class StudioCluster(Cluster):
 
 def serve() -> int:
     """Run the cluster until it is told to stop, or until its supervisor is gone. Returns the exit status."""
-    logging.getLogger("django-q").setLevel(logging.WARNING)  # it would say something about every message
     parent = os.getppid()
     connections.close_all()  # nothing open may be shared with the processes forked below
     cluster = StudioCluster()

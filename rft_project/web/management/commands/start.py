@@ -74,8 +74,11 @@ class Command(BaseCommand):
         loaded = settings.DATA_DIR / "sample-loaded"
         if with_sample and not loaded.exists() and "seed_demo" in get_commands():
             self.say("Loading the sample dataset …")
-            call_command("seed_demo", stdout=io.StringIO())
-            loaded.touch()  # a sample that somebody deleted does not come back
+            try:
+                call_command("seed_demo", stdout=io.StringIO())
+                loaded.touch()  # a sample that somebody deleted does not come back
+            except CommandError as error:
+                self.say(f"The sample dataset was not loaded: {error}")
         connections.close_all()
 
     def run(self, children: list[Child], port: int) -> None:
