@@ -37,6 +37,7 @@ class NewPassword(StudioMixin, SetPasswordForm):
 class ChangedPassword(StudioMixin, PasswordChangeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)  # the page has another form above it
         _plain(self)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
 
 from rft_project.jobs.models import Job
 
@@ -33,11 +33,11 @@ def _initials(request: HttpRequest) -> str:
 
 
 def studio(request: HttpRequest) -> dict[str, Any]:
-    """``theme``: "light", "dark" or "" (the system decides); the counts are lazy, regions do not pay for them."""
+    """``theme``: "light", "dark" or "" (the system decides); counts are asked once, by pages only, not by regions."""
     theme = request.COOKIES.get("theme", "")
     return {
         "app_version": VERSION,
         "theme": theme if theme in THEMES else "",
-        "initials": SimpleLazyObject(lambda: _initials(request)),
-        "jobs_running": SimpleLazyObject(lambda: _running(request)),
+        "initials": cache(lambda: _initials(request)),
+        "jobs_running": cache(lambda: _running(request)),
     }

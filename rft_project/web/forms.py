@@ -73,5 +73,5 @@ class StudioForm(StudioMixin, forms.Form):
     pass
 
 
-class StudioModelForm(StudioMixin, forms.ModelForm):  # type: ignore[type-arg]
+class StudioModelForm(StudioMixin, forms.ModelForm):
     pass

@@ -11,4 +11,4 @@ class Request(HttpRequest):
     """A request of somebody who is signed in (every view that is not ``login_not_required`` gets one)."""
 
     htmx: HtmxDetails
-    user: User  # type: ignore[assignment]
+    user: User

@@ -68,7 +68,8 @@ def _live(job: Job, now: datetime) -> tuple[str, tuple[str, ...], str]:
 def work_of(job: Job, now: datetime | None = None) -> Work:
     """The words for ``job`` at ``now``."""
     now = now or timezone.now()
-    lead, facts, left, failed, tone = "", (), "", "", ""
+    facts: tuple[str, ...] = ()
+    lead = left = failed = tone = ""
     counted = f"{counts_text(job.done, job.total)} {job.unit}"
     took = f"in {duration(job.seconds)}" if job.seconds is not None else ""
     if job.is_live:

@@ -32,6 +32,7 @@ def region(
     trigger: str | None = None,
     page: str = "",
     toast: str = "",
+    refresh: bool = False,
 ) -> HttpResponse:
     """Answer for one live region.
 
@@ -39,7 +40,8 @@ def region(
     204, and the page stays untouched. ``trigger``: event for the other regions ("dataset-changed"), pass it when this
     render is the last one; it is sent on polls and commands only, so that a refresh caused by it cannot cause another.
     ``page``: URL of the page that owns the region; outside htmx one is sent there. ``toast``: one sentence shown
-    floating. ``status`` 422 shows a form's errors (htmx swaps it; see base.html).
+    floating. ``refresh``: the work that the region showed has ended and changed the whole page; a poll is told to load it
+    anew. ``status`` 422 shows a form's errors (htmx swaps it; see base.html).
     """
     if not getattr(request, "htmx", False) and page:
         response: HttpResponse = SeeOther(page)
@@ -50,6 +52,8 @@ def region(
         response = HttpResponse(status=204)
     else:
         response = render(request, template, dict(context), status=status)
+        if refresh and seen is not None:
+            response["HX-Refresh"] = "true"
         events: dict[str, str] = {}
         if trigger and (seen is not None or request.method == "POST"):
             events[trigger] = ""

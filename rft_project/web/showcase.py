@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -97,7 +98,7 @@ def _coverage() -> charts.BarChart:
     )
 
 
-def _spark(points: list[tuple[float, float]], base: float) -> charts.Sparkline:
+def _spark(points: Sequence[tuple[float, float]], base: float) -> charts.Sparkline:
     finding = f"From {points[0][1]:.2f} to {points[-1][1]:.2f}."
     return charts.sparkline(points, finding=finding, base=base, low=0.3, high=0.7)
 

@@ -117,10 +117,16 @@ def _x_axis(end: float) -> tuple[AxisTick, ...]:
     step = max(1.0, nice_step(end, 6))
     made = [AxisTick(LEFT, "0", "mid")]
     value = step
-    while value < end * 0.93:
+    while value < end * 0.88:
         made.append(AxisTick(round(LEFT + pct(value, 0, end) * (100 - LEFT) / 100, 2), number(value), "mid"))
         value += step
     return (*made, AxisTick(100.0, number(end), "end"))
+
+
+def _table(points: Points, finding: str, main_label: str, base_label: str, baseline: float | None) -> Table:
+    heads = ("Step", f"{main_label.capitalize()} reward", f"Change from {base_label}")
+    off = (lambda y: "–") if baseline is None else (lambda y: change(y - baseline, 3))
+    return Table.of(finding, heads, [(number(x), score(y, 3), off(y)) for x, y in points])
 
 
 def reward_curve(
@@ -162,7 +168,6 @@ def reward_curve(
     latest = validation[-1][1] if validation else (thin[-1][1] if thin else None)
     below = base is not None and base + 18 < BOTTOM and (latest is None or baseline is None or latest >= baseline)
     ahead = x_of(reached) if points and total and reached < total else None
-    rows = [(number(x), score(y, 3), change(y - baseline, 3) if baseline is not None else "–") for x, y in validation]
     return LineChart(
         finding=finding,
         empty=not points,
@@ -183,7 +188,7 @@ def reward_curve(
         main_label=main_label if validation else "",
         thin_label=thin_label if thin else "",
         base_label=f"{base_label} before training" if baseline is not None else "",
-        table=Table.of(finding, ("Step", f"{main_label.capitalize()} reward", f"Change from {base_label}"), rows),
+        table=_table(validation, finding, main_label, base_label, baseline),
     )
 
 

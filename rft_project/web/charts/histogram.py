@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -49,6 +49,24 @@ def bin_counts(values: Iterable[float], parts: int = 10, low: float = 0.0, high:
     return counts
 
 
+def _columns(counts: Sequence[int]) -> Iterator[Column]:
+    each, tallest = 100 / max(len(counts), 1), max(counts, default=0)
+    for i, count in enumerate(counts):
+        height = round(count / tallest * TALLEST, 1) if tallest else 0.0
+        if count:
+            height = max(height, 1.0)  # one answer among thousands is still there
+        x = round(i * each, 2)
+        yield Column(
+            x=round(x + 0.5, 2),
+            width=round(each - 1, 2),
+            middle=round(x + each / 2, 2),
+            y=round(BASE - height, 1),
+            height=height,
+            count=count,
+            text=number(count),
+        )
+
+
 def histogram(
     counts: Sequence[int],
     *,
@@ -60,7 +78,7 @@ def histogram(
     caption: str = "score of one answer, 0 worst to 1 best",
 ) -> Histogram:
     """Columns of equal width between ``low`` and ``high``; ``mean`` in the same unit gets a rule."""
-    parts, tallest, total = len(counts), max(counts, default=0), sum(counts)
+    parts, total = len(counts), sum(counts)
     each = 100 / parts if parts else 100.0
     step = (high - low) / parts if parts else 1.0
     edges = [low + i * step for i in range(parts + 1)]
@@ -68,23 +86,6 @@ def histogram(
         tick_text(edge, step) if 0 < i < parts else number(edge, 0 if edge == round(edge) else 2)
         for i, edge in enumerate(edges)
     ]
-    columns = []
-    for i, count in enumerate(counts):
-        height = round(count / tallest * TALLEST, 1) if tallest else 0.0
-        if count:
-            height = max(height, 1.0)  # one answer among thousands is still there
-        x = round(i * each, 2)
-        columns.append(
-            Column(
-                round(x + 0.5, 2),
-                round(each - 1, 2),
-                round(x + each / 2, 2),
-                round(BASE - height, 1),
-                height,
-                count,
-                number(count),
-            )
-        )
     axis = tuple(
         AxisTick(
             round(i * each, 2), name, "" if i == 0 else "end" if i == parts else "mid" if i % 2 == 0 else "mid wide"
@@ -102,7 +103,7 @@ def histogram(
     at = None if mean is None else pct(mean, low, high)
     return Histogram(
         finding=finding,
-        columns=tuple(columns),
+        columns=tuple(_columns(counts)),
         axis=axis,
         mean=at,
         mean_text=f"mean {score(mean)}" if mean is not None else "",
