@@ -29,6 +29,7 @@ ERRORS = 0.05  # share of answers that could not be graded
 PEAK = 0.05  # width of a peak at 0 and at 1
 PEAKS_HOLD, EACH_PEAK = 0.90, 0.10  # two peaks: together that share of all answers, each this at least
 OTHERS_FINE = 0.20  # mean of the other topics from which one weak topic stands out
+_EPSILON = 1e-9  # a mean of 0.1 that is stored as 0.0999… must not tip a rule
 FEW = 20  # prompts; fewer make rough figures
 MANY_SOLVED, MANY_UNREACHED = 0.50, 0.50
 
@@ -182,7 +183,7 @@ def _finding(rule: str, level: Verdict, sentence: str, *slugs: ActionSlug, topic
 
 
 def _error_rule(summary: DryRunSummary) -> list[_Finding]:
-    if summary.error_share <= ERRORS:
+    if summary.error_share <= ERRORS + _EPSILON:
         return []
     sentence = f"{summary.error_share:.0%} of the answers could not be graded: fix the grader first."
     return [_finding("grader_errors", "NO-GO", sentence, "adjust_grader")]
@@ -191,27 +192,27 @@ def _error_rule(summary: DryRunSummary) -> list[_Finding]:
 def _level_rules(summary: DryRunSummary) -> list[_Finding]:
     mean, std = summary.rewards.mean, summary.rewards.std
     found = []
-    if mean < TOO_HARD:
+    if mean < TOO_HARD - _EPSILON:
         sentence = (
             f"The mean reward is {mean:.2f}: the prompts are too hard for this model or the grader is too strict; "
             "try a supervised warm-up first."
         )
         found.append(_finding("too_hard", "NO-GO", sentence, "try_sft", "adjust_grader", "review_samples"))
-    if mean > TOO_EASY:
+    if mean > TOO_EASY + _EPSILON:
         sentence = (
             f"The mean reward is {mean:.2f}: the prompts are too easy or the grader is too lenient; RFT may not help."
         )
         found.append(_finding("too_easy", "WARN", sentence, "remove_solved", "adjust_grader", "review_samples"))
-    if std < FLAT:
+    if std < FLAT - _EPSILON:
         sentence = f"The standard deviation is {std:.2f}: the grader does not tell answers apart."
         found.append(_finding("flat", "NO-GO", sentence, "adjust_grader", "review_samples"))
     return found
 
 
 def _signal_rules(summary: DryRunSummary) -> list[_Finding]:
-    if not summary.judged or summary.signal >= LOW_SIGNAL:
+    if not summary.judged or summary.signal >= LOW_SIGNAL - _EPSILON:
         return []
-    level: Verdict = "NO-GO" if summary.signal < NO_SIGNAL else "WARN"
+    level: Verdict = "NO-GO" if summary.signal < NO_SIGNAL - _EPSILON else "WARN"
     slugs: list[ActionSlug] = ["adjust_grader"]
     if summary.bucket_share(Bucket.ALREADY_SOLVED) >= 0.3:
         slugs.insert(0, "remove_solved")
@@ -291,11 +292,11 @@ def judge_dataset(summary: DryRunSummary) -> Judgement:
 def judge_grader(summary: DryRunSummary) -> Judgement:
     """From the shape of the rewards: errors, whether it separates answers, partial credit, silent components."""
     rewards = summary.rewards
-    if summary.error_share > ERRORS:
+    if summary.error_share > ERRORS + _EPSILON:
         return Judgement(quality="poor", sentence=f"It fails on {summary.error_share:.0%} of the answers.")
     if not rewards.count:
         return Judgement(quality="fair", sentence="Not judged: nothing has been graded.")
-    if rewards.std < FLAT:
+    if rewards.std < FLAT - _EPSILON:
         where = f"nearly all answers get about {rewards.median:.2f}"
         return Judgement(quality="poor", sentence=f"It hardly tells answers apart: {where}.")
     if rewards.max < 0.5:
