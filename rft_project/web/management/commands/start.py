@@ -24,6 +24,7 @@ from django.db import connections
 
 from rft_project.connections.access import home_workspace
 from rft_project.env import env_int
+from rft_project.jobs.health import worker_alive
 from rft_project.jobs.processes import Child
 from rft_project.web.signin import ensure_user, sign_in_link
 
@@ -86,11 +87,11 @@ class Command(BaseCommand):
             for child in children:
                 child.start()
             self.say("Starting …")
-            if self.wait_until_ready(children, f"http://{HOST}:{port}/readyz"):
+            if self.wait_until_ready(children, f"http://{HOST}:{port}"):
                 link = f"http://{HOST}:{port}{sign_in_link(first_owner())}"
                 connections.close_all()
                 self.say(
-                    f"\nRFT Studio is ready. Sign in with this link (works once):\n\n    {link}\n\nCtrl-C stops it.\n"
+                    f"\nRFT Studio is ready. Sign in with this link (works once):\n\n    {link}\n\nCtrl-C stops everything.\n"
                 )
                 while not self.stopping.wait(LOOK_SECONDS):
                     for child in children:
@@ -102,7 +103,8 @@ class Command(BaseCommand):
         """False when asked to stop meanwhile; raises CommandError when it takes too long."""
         ends_at = time.monotonic() + READY_SECONDS
         while not self.stopping.wait(LOOK_SECONDS):
-            if answers(url):
+            # /readyz is asked last: each "not yet" of it is an error in the log
+            if answers(f"{url}/healthz") and worker_alive() and answers(f"{url}/readyz"):
                 return True
             if time.monotonic() > ends_at:
                 raise CommandError(f"The server did not get ready within {READY_SECONDS:g} s; see the messages above.")
@@ -138,7 +140,7 @@ def processes(port: int, engine: int | None) -> list[Child]:
     """In the order they are stopped."""
     manage = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py")]
     web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)]
-    web += ["--blocking-threads", "8", "--log-level", "warning", "rft_project.wsgi:application"]
+    web += ["--blocking-threads", "4", "--log-level", "warning", "rft_project.wsgi:application"]
     children = [
         Child("web", web, dies_with_parent=True),
         Child("worker", [*manage, "run_worker"], dies_with_parent=True),
