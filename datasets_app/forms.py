@@ -83,7 +83,7 @@ class TopicsForm(StudioForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["template"].choices = [("", "Choose one"), *((slug, slug.replace("_", " ")) for slug in TEMPLATES)]
+        self.fields["template"].choices = [("", "Choose one"), *((t.key, t.title) for t in TEMPLATES.values())]
 
 
 class EditTopicForm(StudioForm):

@@ -35,7 +35,8 @@ def replace_tree(dataset: Dataset, tree: TopicTree, sentence: str, moves: dict[s
 
 def use_template(dataset: Dataset, slug: str, *, by: HasPk | None) -> None:
     """Take a template's tree and sort the records into it."""
-    replace_tree(dataset, TEMPLATES[slug], f"The template {slug.replace('_', ' ')} replaced the topics.")
+    template = TEMPLATES[slug]
+    replace_tree(dataset, template.tree, f"The template “{template.title}” replaced the topics.")
     start(dataset, CATEGORIZE, {}, by=by)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from rft_project.web import views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="datasets:datasets"), name="home"),
+    path("datasets/", include("datasets_app.urls")),
+    path("runs/", include("wizard_app.urls")),
     path("sign-in/", views.SignIn.as_view(), name="sign_in"),
     path("sign-in/<str:token>/", views.sign_in_by_link, name="sign_in_by_link"),
     path("sign-out/", LogoutView.as_view(), name="sign_out"),

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from datasets_app.core.dedupe import DuplicateIndex
+from datasets_app.core.dedupe import DuplicateIndex, shared_lines
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.models import VALID, Dataset, Snapshot, SnapshotItem
 from graders_app.core.evaluate import GraderError
@@ -72,7 +72,8 @@ def split_run(run: RFTJob, params: SplitParams) -> SplitSummary:
     records = list(run.dataset.records.filter(verdict=VALID).order_by("pk").select_related("raw"))
     if not records:
         raise Refused("The dataset has no valid records; sanitize it first.")
-    index = DuplicateIndex(NEAR_TWIN)
+    # System prompts and example turns that the records share must not make them twins.
+    index = DuplicateIndex(NEAR_TWIN, shared_lines(record.trace for record in records[:2000]))
     rows, bodies = [], {}
     for record in records:
         trace = record.trace

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from django.db import transaction
 
 from datasets_app.actions import CATEGORIZE, start
-from datasets_app.core.categorizing import Categorizer, Example
+from datasets_app.core.categorizing import Categorizer
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.core.topics_auto import auto_topics
 from datasets_app.models import VALID, Dataset, DatasetRecord
@@ -18,6 +19,7 @@ from rft_project.platforms.static_embeddings import embed
 from rft_project.platforms.types import last_user_text
 
 BATCH = 1000
+POOL = 900  # within what one query can name
 MOST = 20_000  # texts that clustering looks at; the rest is sorted into what it finds
 WRITTEN = ["topic", "confidence", "method", "needs_review", "secondary_topics"]
 
@@ -54,7 +56,7 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
     last = ctx.cursor.get("last", 0)
     records = dataset.records.filter(verdict=VALID).exclude(method="manual").order_by("pk").select_related("raw")
     ctx.progress.begin("Sorting", done=records.filter(pk__lte=last).count(), total=records.count())
-    categorizer = Categorizer(tree, lambda batch: embed(batch), _taught(dataset))
+    categorizer = Categorizer(tree, lambda batch: embed(batch), examples=_taught(dataset), pool=_pool(dataset))
     while chunk := list(records.filter(pk__gt=last)[:BATCH]):
         for record, found in zip(chunk, categorizer.assign(texts_of(chunk)), strict=True):
             record.topic = found.topic or UNKNOWN
@@ -70,12 +72,21 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
     return _summary(dataset)
 
 
-def _taught(dataset: Dataset) -> list[Example]:
+def _taught(dataset: Dataset) -> dict[str, list[str]]:
     """What people decided by hand teaches the run."""
     manual = dataset.records.filter(method="manual", verdict=VALID).exclude(topic=UNKNOWN).select_related("raw")
-    leaves = set(dataset.topics.leaves())
-    records = [record for record in manual if record.topic in leaves]
-    return [Example(text, str(record.topic)) for record, text in zip(records, texts_of(records), strict=True)]
+    taught: dict[str, list[str]] = defaultdict(list)
+    for record in manual.iterator(chunk_size=BATCH):
+        taught[str(record.topic)].append(last_user_text(record.trace.messages))
+    return taught
+
+
+def _pool(dataset: Dataset) -> list[str]:
+    """Texts that show how the dataset's messages are worded, from all over it."""
+    valid = dataset.records.filter(verdict=VALID)
+    step = max(1, valid.count() // POOL)
+    keys = list(valid.order_by("pk").values_list("pk", flat=True))[::step][:POOL]
+    return texts_of(list(valid.filter(pk__in=keys).order_by("pk").select_related("raw")))
 
 
 def _summary(dataset: Dataset) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def topics_panel(dataset: Dataset) -> TopicsPanel:
     lines = [_topic_line(tree, name, counts) for name in tree.walk()]
     leaves = set(tree.leaves())
     stray = sum(n for name, n in counts.items() if name not in leaves and name != UNKNOWN)
-    templates = [(slug, ", ".join(list(template.topics)[:4])) for slug, template in TEMPLATES.items()]
+    templates = [(template.key, template.title) for template in TEMPLATES.values()]
     return TopicsPanel(dataset, lines, templates, counts.get(UNKNOWN, 0), stray, _last_edit(dataset))
 
 

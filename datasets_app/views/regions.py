@@ -52,7 +52,7 @@ def topic_work(request: Request, pk: int):
         "datasets_app/_topic_work.html",
         {"panel": panel},
         version=panel.version,
-        trigger=None if panel.is_live else "topics-changed",
+        refresh=not panel.is_live,
         page=panel.page,
     )
 

@@ -27,7 +27,7 @@ class Command(DatasetCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         dataset = self.dataset(options)
         if options["template"] or options["topics"]:
-            tree = TEMPLATES[options["template"]] if options["template"] else self._read(options["topics"])
+            tree = TEMPLATES[options["template"]].tree if options["template"] else self._read(options["topics"])
             replace_tree(dataset, tree, "The topics were replaced from the command line.")
             report = {"topics": tree.leaves(), "source": options["template"] or options["topics"]}
         else:

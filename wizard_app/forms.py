@@ -1,0 +1,113 @@
+"""One form per command of the wizard."""
+
+from __future__ import annotations
+
+from django import forms
+
+from graders_app.core.presets import PRESETS
+from rft_project.platforms.types import Bound, ModelInfo
+from rft_project.web.forms import StudioForm
+from wizard_app.core.splitting import DEFAULT_RATIO, MIN_VALIDATION
+
+
+class NewRunForm(StudioForm):
+    name = forms.CharField(label="Name of the run", max_length=120, help_text="So that you find it again.")
+
+
+class SplitForm(StudioForm):
+    ratio = forms.FloatField(
+        label="Share to train on",
+        min_value=0.1,
+        max_value=0.99,
+        initial=DEFAULT_RATIO,
+        help_text="The rest is kept aside to check with. 0.9 is usual, 0.8 for small datasets.",
+    )
+    min_validation = forms.IntegerField(
+        label="At least this many to check with", min_value=1, max_value=1000, initial=MIN_VALIDATION
+    )
+    seed = forms.IntegerField(
+        label="Seed", min_value=0, max_value=2**31 - 1, initial=0, help_text="Another seed draws other records."
+    )
+    stratify = forms.BooleanField(label="Same mix of topics on both sides", required=False, initial=True)
+    generated_in_validation = forms.BooleanField(label="Check with generated records too", required=False)
+
+
+class GraderChoiceForm(StudioForm):
+    """Either a saved grader or a preset, as one choice: ``saved:12`` or ``preset:exact_label``."""
+
+    choice = forms.CharField(max_length=60)
+
+    def clean_choice(self) -> tuple[str, str]:
+        kind, _, value = self.cleaned_data["choice"].partition(":")
+        known = {preset.slug for preset in PRESETS}
+        if (kind == "saved" and value.isdecimal()) or (kind == "preset" and value in known):
+            return kind, value
+        raise forms.ValidationError("Choose one of the graders.")
+
+
+class TrialForm(StudioForm):
+    """Score one answer to one record, typed or logged."""
+
+    item = forms.IntegerField(widget=forms.HiddenInput)
+    answer = forms.CharField(
+        label="Answer to score",
+        max_length=20_000,
+        strip=False,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+
+class DryRunForm(StudioForm):
+    model = forms.ChoiceField(label="Base model", help_text="The model you want to make better.")
+    size = forms.IntegerField(
+        label="Prompts", min_value=1, max_value=5000, initial=100, help_text="200 to 500 give firm numbers."
+    )
+    answers = forms.IntegerField(
+        label="Answers to each",
+        min_value=2,
+        max_value=64,
+        initial=4,
+        help_text="Training learns from how they differ.",
+    )
+
+    def __init__(self, *args, models: list[tuple[str, str]], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["model"].choices = models
+
+
+class OverrideForm(StudioForm):
+    reason = forms.CharField(label="Why train all the same?", max_length=300)
+
+
+class TrainForm(StudioForm):
+    """Hyperparameters of one model, within the bounds its catalogue entry gives."""
+
+    def __init__(self, *args, info: ModelInfo, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.info = info
+        for name, bound in info.hyperparameters.items():
+            self.fields[name] = _field(name, bound)
+            self.fields[name].widget.attrs["class"] = "input"
+
+    def hyperparameters(self) -> dict:
+        """What was set by hand; the platform's own default stands for what was left empty."""
+        return {name: value for name, value in self.to_params().items() if value not in (None, "")}
+
+
+def _field(name: str, bound: Bound) -> forms.Field:
+    label = bound.label or name.replace("_", " ").capitalize()
+    common = {"label": label, "required": False, "help_text": bound.help, "initial": bound.default}
+    if bound.choices:
+        return forms.ChoiceField(choices=[(c, c) for c in bound.choices], **common)
+    kind = forms.IntegerField if bound.integer else forms.FloatField
+    return kind(min_value=bound.minimum, max_value=bound.maximum, **common)
+
+
+class PlaygroundForm(StudioForm):
+    prompt = forms.CharField(
+        label="What a user writes",
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The system prompt and examples of your records are put before it.",
+    )

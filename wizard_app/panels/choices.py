@@ -1,0 +1,113 @@
+"""What the pages of split, grader, dry run and training offer to choose from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from datasets_app.facts import dataset_facts
+from graders_app.core.presets import PRESETS, Preset
+from graders_app.models import Grader
+from rft_project.connections.services import local_connection, platform_for
+from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.types import Access, last_user_text, text_of
+from wizard_app import flow
+from wizard_app.core.splitting import SplitReport
+from wizard_app.forms import SplitForm, TrainForm
+from wizard_app.items import preset_context, reference_text
+from wizard_app.models import RFTJob
+from wizard_app.schemas import GraderSummary, SplitSummary
+from wizard_app.services import model_info
+
+
+@dataclass(frozen=True)
+class SplitPanel:
+    report: SplitReport | None
+    form: SplitForm
+    valid: int
+
+
+def split_panel(run: RFTJob) -> SplitPanel:
+    state = flow.state_of(run, flow.SPLIT)
+    report = SplitSummary.model_validate(state.result.summary).report if state.result and state.done else None
+    facts = dataset_facts(run.dataset)
+    initial = state.result.params if state.result else {"ratio": 0.9 if facts.valid >= 1000 else 0.8}
+    return SplitPanel(report, SplitForm(initial=initial), facts.valid)
+
+
+@dataclass(frozen=True)
+class PresetLine:
+    preset: Preset
+    have: int
+    total: int
+
+    @property
+    def usable(self) -> bool:
+        return self.have > 0
+
+
+@dataclass(frozen=True)
+class TrialItem:
+    pk: int
+    prompt: str
+    reference: str
+    logged: str
+
+
+@dataclass(frozen=True)
+class GraderPanel:
+    presets: list[PresetLine]
+    saved: list[Grader]
+    chosen: GraderSummary | None
+    missing: list[tuple[str, int]]
+    items: list[TrialItem]
+
+
+def grader_panel(run: RFTJob) -> GraderPanel:
+    assert run.snapshot is not None
+    context = preset_context(run.snapshot)
+    presets = [PresetLine(preset, *preset.available(context)) for preset in PRESETS]
+    state = flow.state_of(run, flow.GRADER)
+    chosen = GraderSummary.model_validate(state.result.summary) if state.result and state.done else None
+    items = []
+    for item in run.snapshot.items.filter(part="train").order_by("pk")[:5]:
+        trace = item.trace
+        logged = next((text_of(m.get("content")) for m in reversed(trace.output_messages)), "")
+        items.append(TrialItem(item.pk, last_user_text(trace.messages), reference_text(trace), logged))
+    return GraderPanel(
+        presets=sorted(presets, key=lambda line: not line.usable),
+        saved=list(Grader.objects.filter(workspace=run.workspace).latest_versions()),
+        chosen=chosen,
+        missing=sorted(chosen.missing.items()) if chosen else [],
+        items=items,
+    )
+
+
+def model_choices(run: RFTJob) -> tuple[list[tuple[str, str]], str]:
+    """Models that can be trained over this workspace's connections, and the sentence of what could not be asked."""
+    choices: list[tuple[str, str]] = []
+    problem = ""
+    local_connection(run.workspace)
+    for connection in run.workspace.connections.all():
+        try:
+            models = platform_for(connection).capabilities().models
+        except PlatformError as error:
+            problem = f"{connection.name}: {error}"
+            continue
+        choices += [
+            (f"{connection.pk}|{info.id}", f"{info.label} ({connection.name})")
+            for info in models
+            if info.access is not Access.RETIRED
+        ]
+    return choices, "" if choices else problem or "No connection has a model that can be trained."
+
+
+def train_form(run: RFTJob, data: Any = None) -> tuple[TrainForm | None, str]:
+    """The settings of the run's base model, or the sentence why they cannot be shown."""
+    try:
+        info = model_info(run.connection, run.base_model) if run.connection is not None else None
+    except PlatformError as error:
+        return None, str(error)
+    if info is None:
+        return None, "The base model of the dry run is not offered any more; run the dry run with another one."
+    return TrainForm(data, info=info, initial=run.hyperparameters), ""

@@ -1,0 +1,183 @@
+"""The dry run's page: the verdict with its reasons, the figures, the three buckets, and answers to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datasets_app.models import SnapshotItem
+from rft_project.jobs.models import Job
+from rft_project.platforms.types import last_user_text
+from rft_project.web.charts import BucketRow, buckets, histogram
+from rft_project.web.charts.histogram import Histogram
+from rft_project.web.charts.parts import Buckets
+from wizard_app import flow
+from wizard_app.core.diagnosis import ScoredAnswer, select_samples
+from wizard_app.core.statistics import Bucket, DryRunSummary, PromptScores, bucket
+from wizard_app.items import reference_text
+from wizard_app.jobs.dry_run import result_of, sampled, scores_of
+from wizard_app.models import RFTJob, Rollout
+from wizard_app.schemas import DryRunParams, DryRunResult
+from wizard_app.services import plan_of
+
+TONES = {"GO": "good", "WARN": "warn", "NO-GO": "bad"}
+QUALITY = {"good": "good", "fair": "warn", "poor": "bad"}
+TABS = (("lowest", "5 lowest"), ("highest", "5 highest"), ("near_mean", "5 near the mean"), ("near_half", "near 0.5"))
+
+
+@dataclass(frozen=True)
+class WorkPanel:
+    """Progress, and the first figures while it runs."""
+
+    run: RFTJob
+    job: Job | None
+    so_far: DryRunResult | None
+
+    @property
+    def is_live(self) -> bool:
+        return self.job is not None and self.job.is_live
+
+    @property
+    def version(self) -> int:
+        return self.job.version if self.job is not None else 0
+
+
+def work_panel(run: RFTJob) -> WorkPanel:
+    result = run.steps.select_related("job").filter(step=flow.DRY_RUN).first()
+    job = result.job if result is not None else None
+    so_far = None
+    if result is not None and job is not None and job.is_live and job.done and run.snapshot is not None:
+        params = DryRunParams.model_validate(result.params)
+        so_far = result_of(run, sampled(run, params), plan_of(run, params).key)
+    return WorkPanel(run, job, so_far)
+
+
+@dataclass(frozen=True)
+class Component:
+    name: str
+    mean: float
+    signal: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer worth reading."""
+
+    prompt: str
+    answer: str
+    reference: str
+    number: str
+    topic: str
+    reward: float
+    parts: list[tuple[str, float]]
+    errors: list[str]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class DryRunPanel:
+    result: DryRunResult
+    tone: str
+    reasons: list[str]
+    dataset_tone: str
+    grader_tone: str
+    spread: Histogram
+    chart: Buckets
+    components: list[Component]
+    tab: str
+    tabs: tuple[tuple[str, str], ...]
+    samples: list[Sample]
+    override: str
+
+    @property
+    def summary(self) -> DryRunSummary:
+        return self.result.summary
+
+    @property
+    def learn(self) -> int:
+        return self.summary.buckets.get(Bucket.CAN_LEARN, 0)
+
+
+def dry_run_panel(run: RFTJob, tab: str = "lowest") -> DryRunPanel | None:
+    """None until a dry run has ended."""
+    stored = run.steps.filter(step=flow.DRY_RUN, finished_at__isnull=False).first()
+    if stored is None or run.snapshot is None:
+        return None
+    result = DryRunResult.model_validate(stored.summary)
+    items = list(run.snapshot.items.filter(part="train"))
+    scores = scores_of(run, items, result.sampling_key)
+    diagnosis, rewards = result.diagnosis, result.summary.rewards
+    tab = tab if tab in dict(TABS) else "lowest"
+    return DryRunPanel(
+        result=result,
+        tone=TONES[diagnosis.verdict],
+        reasons=[reason.sentence for reason in diagnosis.reasons] + diagnosis.notes,
+        dataset_tone=QUALITY[diagnosis.dataset.quality],
+        grader_tone=QUALITY[diagnosis.grader.quality],
+        spread=histogram(
+            rewards.histogram,
+            finding=f"Scores of {rewards.count} answers, mean {rewards.mean:.2f}.",
+            mean=rewards.mean,
+            low=rewards.edges[0] if rewards.edges else 0.0,
+            high=rewards.edges[-1] if rewards.edges else 1.0,
+        ),
+        chart=_buckets(result.summary, scores),
+        components=_components(result.summary),
+        tab=tab,
+        tabs=TABS,
+        samples=_samples(run, result, items, tab),
+        override=str(stored.params.get("override", "")),
+    )
+
+
+def _buckets(summary: DryRunSummary, scores: list[PromptScores]) -> Buckets:
+    counts: dict[str, dict[Bucket, int]] = {}
+    for prompt in scores:
+        where = bucket(prompt.rewards)
+        if prompt.topic and where is not None:
+            row = counts.setdefault(prompt.topic, dict.fromkeys(Bucket, 0))
+            row[where] += 1
+    rows = []
+    for name, found in sorted(counts.items(), key=lambda pair: -sum(pair[1].values())):
+        topic = summary.topics.get(name)
+        weak = topic is not None and topic.status == "weak"
+        mean = topic.mean if topic is not None else None
+        three = (found[Bucket.ALREADY_SOLVED], found[Bucket.CAN_LEARN], found[Bucket.OUT_OF_REACH])
+        rows.append(BucketRow(name, *three, mean=mean, badge="hardly learns" if weak else ""))
+    total = summary.buckets
+    return buckets(
+        total.get(Bucket.ALREADY_SOLVED, 0), total.get(Bucket.CAN_LEARN, 0), total.get(Bucket.OUT_OF_REACH, 0), rows
+    )
+
+
+def _components(summary: DryRunSummary) -> list[Component]:
+    return [
+        Component(name, stats.mean, summary.component_signal.get(name, 0.0))
+        for name, stats in summary.components.items()
+    ]
+
+
+def _samples(run: RFTJob, result: DryRunResult, items: list[SnapshotItem], tab: str) -> list[Sample]:
+    by_item = {item.pk: item for item in items}
+    rollouts = {
+        (rollout.item_id, rollout.sample_index): rollout
+        for rollout in Rollout.objects.filter(run=run, sampling_key=result.sampling_key).exclude(reward=None)
+        if rollout.item_id in by_item
+    }
+    scored = [ScoredAnswer(item, index, r.reward or 0.0) for (item, index), r in rollouts.items()]
+    chosen = getattr(select_samples(scored), tab)
+    return [_sample(by_item[int(c.prompt_id)], rollouts[int(c.prompt_id), c.sample_index], result) for c in chosen]
+
+
+def _sample(item: SnapshotItem, rollout: Rollout, result: DryRunResult) -> Sample:
+    trace = item.trace
+    return Sample(
+        prompt=last_user_text(trace.messages),
+        answer=rollout.answer,
+        reference=reference_text(trace) if trace.has_reference else "",
+        number=f"Answer {rollout.sample_index + 1} of {result.summary.answers_per_prompt}",
+        topic=item.topic or "no topic",
+        reward=rollout.reward or 0.0,
+        parts=sorted(rollout.sub_rewards.items()),
+        errors=[error["message"] for error in rollout.grader_errors],
+        notes=list(rollout.notes.values()),
+    )

@@ -1,0 +1,77 @@
+"""What every page of a run shows around its step: the strip, the stepper, the way back and forth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+
+from datasets_app.strip import dataset_steps
+from rft_project.web.steps import Step
+from wizard_app import flow
+from wizard_app.models import RFTJob
+
+
+@dataclass(frozen=True)
+class StepLine:
+    letter: str
+    title: str
+    text: str
+    css: str
+    url: str
+
+
+def strip_of(run: RFTJob, here: str) -> list[Step]:
+    """Ten steps: the dataset's and this run's."""
+    return [step for step in dataset_steps(run.dataset) if step.letter < "F"] + flow.run_steps(run, here)
+
+
+def stepper(run: RFTJob, here: str) -> list[StepLine]:
+    lines = []
+    for state in flow.states(run):
+        css = "here" if state.kind.slug == here else ("stale" if state.stale else "done" if state.done else "")
+        url = "" if state.closed else reverse(f"wizard:{state.kind.slug}", args=[run.pk])
+        lines.append(StepLine(state.kind.letter, state.kind.title, outcome_text(state), css, url))
+    return lines
+
+
+def outcome_text(state: flow.StepState) -> str:
+    """What a step decided, in a line."""
+    if state.live:
+        return "Running."
+    if not state.done or state.result is None:
+        return state.closed or "Open."
+    summary: dict[str, Any] = state.result.summary
+    stale = " Out of date: something before it changed." if state.stale else ""
+    match state.kind.slug:
+        case "split":
+            text = f"{summary['report']['train']:,} to train on, {summary['report']['valid']:,} to check with. Frozen."
+        case "grader":
+            text = f"{summary['name']}."
+        case "dry_run":
+            text = f"{summary['diagnosis']['verdict']}. Mean {summary['summary']['rewards']['mean']:.2f}."
+        case "train":
+            text = f"{summary['steps']:,} steps."
+        case _:
+            overall = summary["outcome"]["overall"]
+            text = f"{overall['before']:.2f} before, {overall['after']:.2f} after."
+    return text + stale
+
+
+def page(run: RFTJob, here: str) -> dict[str, Any]:
+    """Context that every page of a run starts from."""
+    state = flow.state_of(run, here)
+    order = [kind.slug for kind in flow.STEPS]
+    at = order.index(here)
+    following = flow.states(run)[at + 1] if at + 1 < len(order) else None
+    return {
+        "run": run,
+        "steps": strip_of(run, here),
+        "stepper": stepper(run, here),
+        "state": state,
+        "back": flow.STEPS[at - 1] if at else None,
+        "back_url": reverse(f"wizard:{order[at - 1]}", args=[run.pk]) if at else run.dataset.get_absolute_url(),
+        "following": following,
+        "following_url": reverse(f"wizard:{order[at + 1]}", args=[run.pk]) if following else "",
+    }

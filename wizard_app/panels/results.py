@@ -1,0 +1,139 @@
+"""The results page: before and after on the same prompts, pair by pair, and how to use the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from rft_project.jobs.models import Job
+from rft_project.platforms.types import last_user_text
+from rft_project.web.charts import PairRow, before_after, stacked
+from rft_project.web.charts.pairs import BeforeAfter
+from rft_project.web.charts.parts import Part, StackedBar
+from wizard_app import flow
+from wizard_app.core.outcome import Change, Verdict, extremes
+from wizard_app.items import VALID, reference_text
+from wizard_app.jobs.evaluate import pairs_of
+from wizard_app.models import Deployment, RFTJob, Rollout
+from wizard_app.schemas import ResultsSummary
+
+WORDS = {
+    Verdict.IMPROVED: ("good", "IMPROVED"),
+    Verdict.MARGINAL: ("warn", "A LITTLE"),
+    Verdict.NONE: ("warn", "NO CHANGE"),
+    Verdict.REGRESSION: ("bad", "WORSE"),
+}
+TABS = (("improved", "Most improved"), ("damaged", "Most damaged"))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two answers to one prompt."""
+
+    prompt: str
+    reference: str
+    topic: str
+    before: str
+    after: str
+    before_score: float
+    after_score: float
+
+
+@dataclass(frozen=True)
+class ResultsPanel:
+    run: RFTJob
+    job: Job | None
+    summary: ResultsSummary | None
+    tone: str = ""
+    word: str = ""
+    chart: BeforeAfter | None = None
+    duels: StackedBar | None = None
+    tab: str = "improved"
+    tabs: tuple[tuple[str, str], ...] = TABS
+    pairs: tuple[Comparison, ...] = ()
+    deployment: Deployment | None = None
+    snippet: str = ""
+
+    @property
+    def is_live(self) -> bool:
+        return self.job is not None and self.job.is_live
+
+    @property
+    def version(self) -> str:
+        return f"{self.job.pk}.{self.job.version}" if self.job is not None else "0"
+
+
+def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
+    result = run.steps.select_related("job").filter(step=flow.RESULTS).first()
+    job = result.job if result is not None else None
+    if result is None or result.finished_at is None:
+        return ResultsPanel(run, job, None)
+    summary = ResultsSummary.model_validate(result.summary)
+    outcome = summary.outcome
+    tone, word = WORDS[outcome.verdict]
+    tab = tab if tab in dict(TABS) else "improved"
+    overall = outcome.overall
+    parts = [Part("better", overall.win, "acc"), Part("equal", overall.tie, "mute"), Part("worse", overall.loss, "out")]
+    return ResultsPanel(
+        run=run,
+        job=job,
+        summary=summary,
+        tone=tone,
+        word=word,
+        chart=before_after(
+            [_row("all prompts", overall, total=True), *(_row(name, c) for name, c in outcome.topics.items())],
+            finding=outcome.sentence,
+        ),
+        duels=stacked(parts, finding=f"{overall.win} better, {overall.tie} equal, {overall.loss} worse."),
+        tab=tab,
+        pairs=tuple(_pairs(run, summary, tab)),
+        deployment=run.deployments.filter(ended_at=None).first(),
+        snippet=snippet_of(run),
+    )
+
+
+def _row(label: str, change: Change, *, total: bool = False) -> PairRow:
+    return PairRow(label, change.prompts, change.before, change.after, change.low, change.high, total)
+
+
+def _pairs(run: RFTJob, summary: ResultsSummary, tab: str) -> list[Comparison]:
+    assert run.snapshot is not None
+    items = {item.pk: item for item in run.snapshot.items.filter(part=VALID)}
+    found = pairs_of(run, list(items.values()), summary.base_key, summary.tuned_key)
+    chosen = getattr(extremes(found), tab)
+    wanted = [pair.prompt_id for pair in chosen]
+    asked = Rollout.objects.filter(run=run, item__in=wanted, sampling_key__in=[summary.base_key, summary.tuned_key])
+    answers = {(rollout.sampling_key, rollout.item_id): rollout.answer for rollout in asked}
+    compared = []
+    for pair in chosen:
+        trace = items[int(pair.prompt_id)].trace
+        compared.append(
+            Comparison(
+                prompt=last_user_text(trace.messages),
+                reference=reference_text(trace) if trace.has_reference else "",
+                topic=pair.topic or "",
+                before=answers.get((summary.base_key, int(pair.prompt_id)), ""),
+                after=answers.get((summary.tuned_key, int(pair.prompt_id)), ""),
+                before_score=pair.before,
+                after_score=pair.after,
+            )
+        )
+    return compared
+
+
+def snippet_of(run: RFTJob) -> str:
+    """Code to call the tuned model: the field's own SDK, nothing of ours."""
+    address = run.connection.credentials().get("base_url") if run.connection else None
+    if run.connection is not None and run.connection.kind == "local":
+        address = settings.ENGINE_URL
+    base = f'base_url="{address}", ' if address else ""
+    return (
+        "from openai import OpenAI\n\n"
+        f'client = OpenAI({base}api_key="…")\n'
+        "answer = client.chat.completions.create(\n"
+        f'    model="{run.tuned_model}",\n'
+        '    messages=[{"role": "user", "content": "…"}],\n'
+        ")\n"
+        "print(answer.choices[0].message.content)\n"
+    )

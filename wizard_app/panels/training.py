@@ -1,0 +1,160 @@
+"""The training page: true progress, the live reward curve, warnings, and the log in the platform's words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from rft_project.jobs.models import Job
+from rft_project.web.charts import reward_curve, sparkline
+from rft_project.web.charts.curves import LineChart, Sparkline
+from rft_project.web.parts import Check
+from rft_project.web.text import change, score
+from wizard_app import flow
+from wizard_app.core import curve
+from wizard_app.models import RFTJob, RunEvent, StepResult
+
+Series = dict[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True)
+class ComponentCurve:
+    name: str
+    first: float
+    last: float
+    chart: Sparkline
+
+    @property
+    def word(self) -> str:
+        moved = self.last - self.first
+        return "rising" if moved > 0.02 else "falling" if moved < -0.02 else "flat"
+
+
+@dataclass(frozen=True)
+class TrainingPanel:
+    """``sentence`` is the answer to "is it getting better?"; ``checks`` the warnings, or that there are none."""
+
+    run: RFTJob
+    job: Job | None
+    result: StepResult | None
+    series: Series
+    chart: LineChart | None
+    sentence: str
+    checks: list[Check]
+    components: list[ComponentCurve]
+    events: list[RunEvent]
+    eta: str
+
+    @property
+    def is_live(self) -> bool:
+        return self.job is not None and self.job.is_live
+
+    @property
+    def version(self) -> str:
+        return f"{self.job.pk}.{self.job.version}" if self.job is not None else "0"
+
+    @property
+    def done(self) -> bool:
+        return self.result is not None and self.result.finished_at is not None
+
+    def last(self, name: str) -> float | None:
+        points = self.series.get(name)
+        return points[-1][1] if points else None
+
+    @property
+    def valid(self) -> float | None:
+        return self.last("valid_reward")
+
+    @property
+    def train(self) -> float | None:
+        return self.last("train_reward")
+
+    @property
+    def flat(self) -> float | None:
+        return self.last("flat_share")
+
+    @property
+    def tokens(self) -> float | None:
+        return self.last("answer_tokens")
+
+    @property
+    def baseline(self) -> float | None:
+        points = self.series.get("valid_reward")
+        return points[0][1] if points and points[0][0] == 0 else None
+
+    @property
+    def gain(self) -> float | None:
+        return self.valid - self.baseline if self.valid is not None and self.baseline is not None else None
+
+    @property
+    def step(self) -> int:
+        return max((points[-1][0] for points in self.series.values()), default=0)
+
+
+def series_of(run: RFTJob) -> Series:
+    found: Series = defaultdict(list)
+    for name, step, value in run.metrics.order_by("step").values_list("series", "step", "value"):
+        found[name].append((step, value))
+    return dict(found)
+
+
+def training_panel(run: RFTJob) -> TrainingPanel:
+    result = run.steps.select_related("job").filter(step=flow.TRAIN).first()
+    job = result.job if result is not None else None
+    series = series_of(run)
+    total = job.total if job is not None and job.is_live else None
+    sentence = _sentence(series)
+    left = curve.eta(job.done, job.total, [v for _, v in series.get("seconds", [])]) if job and job.is_live else None
+    return TrainingPanel(
+        run=run,
+        job=job,
+        result=result,
+        series=series,
+        chart=_chart(series, total, sentence),
+        sentence=sentence,
+        checks=_checks(series),
+        components=_components(series),
+        events=list(run.events.order_by("-pk")[:12]),
+        eta=left.sentence if left is not None else "",
+    )
+
+
+def _sentence(series: Series) -> str:
+    valid = series.get("valid_reward", [])
+    if len(valid) < 2:
+        return "The first comparison comes with the next validation."
+    first, last = valid[0][1], valid[-1][1]
+    moved = change(last - first)
+    if last - first > 0.02:
+        return f"Yes. On prompts it never trains on the score went from {score(first)} to {score(last)} ({moved})."
+    if last - first < -0.02:
+        return f"No. On prompts it never trains on the score fell from {score(first)} to {score(last)}."
+    return f"Not yet. On prompts it never trains on the score stays near {score(first)}."
+
+
+def _chart(series: Series, total: int | None, finding: str) -> LineChart | None:
+    valid, train = series.get("valid_reward", []), series.get("train_reward", [])
+    if not valid and not train:
+        return None
+    baseline = valid[0][1] if valid and valid[0][0] == 0 else None
+    return reward_curve(valid, train, finding=finding, baseline=baseline, total=total)
+
+
+def _checks(series: Series) -> list[Check]:
+    found = [Check("warn", warning.sentence) for warning in curve.warnings(series)]
+    return found or [Check("good", "Nothing to worry about so far.")]
+
+
+def _components(series: Series) -> list[ComponentCurve]:
+    names = [name for name in series if name.startswith("reward:")]
+    if len(names) < 2:
+        return []
+    return [
+        ComponentCurve(
+            name.removeprefix("reward:"),
+            series[name][0][1],
+            series[name][-1][1],
+            sparkline(series[name], finding=f"Reward of {name.removeprefix('reward:')}", low=0.0, high=1.0),
+        )
+        for name in sorted(names)
+    ]

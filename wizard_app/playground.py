@@ -1,0 +1,48 @@
+"""One prompt, two models, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rft_project.connections.services import platform_for
+from rft_project.platforms.types import Message, SampleRequest
+
+from .items import VALID
+from .jobs.evaluate import evaluation_plan
+from .models import RFTJob
+
+
+@dataclass(frozen=True)
+class Answers:
+    prompt: str
+    base: str
+    tuned: str
+
+
+def framing(run: RFTJob) -> list[Message]:
+    """What stands before the user's words in this run's records: the system prompt and the example turns they share."""
+    assert run.snapshot is not None
+    talks = [item.trace.messages for item in run.snapshot.items.filter(part=VALID).order_by("pk")[:20]]
+    shared: list[Message] = []
+    for position, message in enumerate(talks[0][:-1] if talks else []):
+        if any(len(talk) - 1 <= position or talk[position] != message for talk in talks):
+            break
+        shared.append(message)
+    # Examples come in pairs; a user turn without its answer would be part of the question.
+    while shared and shared[-1].get("role") == "user":
+        shared.pop()
+    return shared
+
+
+def ask(run: RFTJob, prompt: str) -> Answers:
+    """Greedy answers of base and tuned model. Raises PlatformError."""
+    platform = platform_for(run.connection)
+    messages = [*framing(run), {"role": "user", "content": prompt}]
+    texts = []
+    for model in (run.base_model, run.tuned_model):
+        plan = evaluation_plan(run, model)
+        request = SampleRequest(
+            model=model, messages=messages, temperature=0.0, max_tokens=plan.max_tokens, allowed_answers=plan.allowed
+        )
+        texts.append(platform.sample(request).answers[0].text)
+    return Answers(prompt, *texts)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from .views import commands, pages, regions
+
+app_name = "wizard"
+
+urlpatterns = [
+    path("", pages.runs, name="runs"),
+    path("new/<int:pk>/", pages.new_run, name="new_run"),
+    path("<int:pk>/", pages.run, name="run"),
+    path("<int:pk>/split/", pages.split, name="split"),
+    path("<int:pk>/grader/", pages.grader, name="grader"),
+    path("<int:pk>/dry-run/", pages.dry_run, name="dry_run"),
+    path("<int:pk>/train/", pages.train, name="train"),
+    path("<int:pk>/results/", pages.results, name="results"),
+    path("<int:pk>/playground/", pages.playground, name="playground"),
+    path("<int:pk>/report.json", pages.report, name="report"),
+    # live regions: path, view, URL name, partial and DOM id are one word
+    path("<int:pk>/regions/dry_run_work/", regions.dry_run_work, name="dry_run_work"),
+    path("<int:pk>/regions/training/", regions.training, name="training"),
+    path("<int:pk>/regions/comparison/", regions.comparison, name="comparison"),
+    # commands: POST only
+    path("<int:pk>/do/split/", commands.do_split, name="do_split"),
+    path("<int:pk>/do/grader/", commands.do_grader, name="do_grader"),
+    path("<int:pk>/do/trial/", commands.do_trial, name="do_trial"),
+    path("<int:pk>/do/dry-run/", commands.do_dry_run, name="do_dry_run"),
+    path("<int:pk>/do/override/", commands.do_override, name="do_override"),
+    path("<int:pk>/do/train/", commands.do_train, name="do_train"),
+    path("<int:pk>/do/compare/", commands.do_compare, name="do_compare"),
+    path("<int:pk>/do/stop/<str:step>/", commands.do_stop, name="do_stop"),
+    path("<int:pk>/do/deploy/", commands.do_deploy, name="do_deploy"),
+    path("<int:pk>/do/undeploy/<int:deployment_pk>/", commands.do_undeploy, name="do_undeploy"),
+]

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import Http404
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from graders_app.core.errors import GraderError
+from rft_project.jobs.services import request_cancel
+from rft_project.platforms.errors import PlatformError
+from rft_project.web.http import Request
+from rft_project.web.regions import region
+from wizard_app import access, flow, forms, grading, services
+from wizard_app.panels.choices import grader_panel, model_choices, train_form
+from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
+
+REFUSALS = (services.Refused, PlatformError, GraderError)
+
+
+@require_POST
+def do_split(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    form = forms.SplitForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Enter a share from 0.1 to 0.99 and whole numbers.")
+        return redirect("wizard:split", pk)
+    try:
+        services.split_run(run, SplitParams(**form.to_params()))
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+        return redirect("wizard:split", pk)
+    return redirect("wizard:split", pk)
+
+
+@require_POST
+def do_grader(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    form = forms.GraderChoiceForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose one of the graders.")
+        return redirect("wizard:grader", pk)
+    try:
+        services.choose_grader(run, grading.chosen(run, *form.cleaned_data["choice"], by=request.user))
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect("wizard:grader", pk)
+
+
+@require_POST
+def do_trial(request: Request, pk: int):
+    """Score one answer with the run's grader; nothing is stored."""
+    run = access.run(request.user, pk)
+    form = forms.TrialForm(request.POST)
+    trial = grading.trial(run, form.cleaned_data["item"], form.cleaned_data["answer"]) if form.is_valid() else None
+    context = {"run": run, "panel": grader_panel(run), "trial": trial}
+    return region(request, "wizard_app/_trial.html", context, page=f"/runs/{pk}/grader/")
+
+
+@require_POST
+def do_dry_run(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    choices, problem = model_choices(run)
+    form = forms.DryRunForm(request.POST, models=choices)
+    if problem or not form.is_valid():
+        messages.error(request, problem or "Choose a model, and numbers within their limits.")
+        return redirect("wizard:dry_run", pk)
+    connection, _, model = form.cleaned_data["model"].partition("|")
+    params = DryRunParams(
+        connection=connection, model=model, size=form.cleaned_data["size"], answers=form.cleaned_data["answers"]
+    )
+    try:
+        services.start_dry_run(run, params, by=request.user)
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect("wizard:dry_run", pk)
+
+
+@require_POST
+def do_override(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    try:
+        services.override_no_go(run, request.POST.get("reason", ""), by=request.user)
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+        return redirect("wizard:dry_run", pk)
+    return redirect("wizard:train", pk)
+
+
+@require_POST
+def do_train(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    form, problem = train_form(run, request.POST)
+    if form is None or not form.is_valid():
+        messages.error(request, problem or "A setting is outside its limits.")
+        return redirect("wizard:train", pk)
+    try:
+        services.start_training(run, TrainParams(hyperparameters=form.hyperparameters()), by=request.user)
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect("wizard:train", pk)
+
+
+@require_POST
+def do_compare(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    try:
+        services.start_evaluation(run, by=request.user)
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect("wizard:results", pk)
+
+
+@require_POST
+def do_stop(request: Request, pk: int, step: str):
+    run = access.run(request.user, pk)
+    if step not in flow.BY_SLUG:
+        raise Http404
+    job = flow.state_of(run, step).job
+    if job is not None:
+        request_cancel(job)
+    return redirect(f"wizard:{step}", pk)
+
+
+@require_POST
+def do_deploy(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    try:
+        deployment = services.deploy(run, by=request.user)
+        messages.success(request, f"{deployment.model} is deployed.")
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect("wizard:results", pk)
+
+
+@require_POST
+def do_undeploy(request: Request, pk: int, deployment_pk: int):
+    deployment = access.deployment(request.user, pk, deployment_pk)
+    try:
+        services.undeploy(deployment, by=request.user)
+        messages.success(request, "Taken back. The tuned model itself is kept.")
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect("wizard:results", pk)

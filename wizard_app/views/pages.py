@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from rft_project.platforms.errors import PlatformError
+from rft_project.web.http import Request
+from wizard_app import access, flow, forms, reports, services
+from wizard_app import playground as playing
+from wizard_app.models import RFTJob
+from wizard_app.panels import frame
+from wizard_app.panels.choices import grader_panel, model_choices, split_panel, train_form
+from wizard_app.panels.dry_run import dry_run_panel, work_panel
+from wizard_app.panels.results import results_panel
+from wizard_app.panels.training import training_panel
+
+
+@require_GET
+def runs(request: Request):
+    found = RFTJob.objects.of(request.user).select_related("dataset")
+    rows = [(run, flow.first_open(run)) for run in found[:100]]
+    return render(request, "wizard_app/runs.html", {"rows": rows})
+
+
+@require_http_methods(["GET", "POST"])
+def new_run(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    number = dataset.runs.count() + 1
+    form = forms.NewRunForm(request.POST or None, initial={"name": f"{dataset.name}, run {number}"})
+    if request.method == "POST" and form.is_valid():
+        try:
+            run = services.create_run(dataset, form.cleaned_data["name"], by=request.user)
+        except services.Refused as refused:
+            form.add_error("name", str(refused))
+        else:
+            return redirect("wizard:split", run.pk)
+    context = {"dataset": dataset, "form": form, "earlier": dataset.runs.all()[:10]}
+    context["steps"] = frame.dataset_steps(dataset, here="F")
+    return render(request, "wizard_app/new_run.html", context, status=422 if form.errors else 200)
+
+
+@require_GET
+def run(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    return redirect(f"wizard:{flow.first_open(run).kind.slug}", run.pk)
+
+
+@require_GET
+def split(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    return render(request, "wizard_app/split.html", {**frame.page(run, flow.SPLIT), "panel": split_panel(run)})
+
+
+@require_GET
+def grader(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    if flow.state_of(run, flow.GRADER).closed:
+        return redirect("wizard:run", pk)
+    return render(request, "wizard_app/grader.html", {**frame.page(run, flow.GRADER), "panel": grader_panel(run)})
+
+
+@require_GET
+def dry_run(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    if flow.state_of(run, flow.DRY_RUN).closed:
+        return redirect("wizard:run", pk)
+    context = frame.page(run, flow.DRY_RUN)
+    context |= {"panel": dry_run_panel(run, request.GET.get("samples", "lowest")), "work": work_panel(run)}
+    choices, context["problem"] = model_choices(run)
+    chosen = f"{run.connection_id}|{run.base_model}" if run.base_model else None
+    context["form"] = forms.DryRunForm(models=choices, initial={"model": chosen} if chosen else None)
+    context["override"] = forms.OverrideForm()
+    return render(request, "wizard_app/dry_run.html", context)
+
+
+@require_GET
+def train(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    state = flow.state_of(run, flow.TRAIN)
+    if state.closed:
+        messages.warning(request, state.closed)
+        return redirect("wizard:dry_run", pk)
+    context = {**frame.page(run, flow.TRAIN), "panel": training_panel(run)}
+    context["form"], context["problem"] = train_form(run)
+    return render(request, "wizard_app/train.html", context)
+
+
+@require_GET
+def results(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    if flow.state_of(run, flow.RESULTS).closed:
+        return redirect("wizard:run", pk)
+    panel = results_panel(run, request.GET.get("pairs", "improved"))
+    return render(request, "wizard_app/results.html", {**frame.page(run, flow.RESULTS), "panel": panel})
+
+
+@require_http_methods(["GET", "POST"])
+def playground(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    if not run.tuned_model:
+        return redirect("wizard:run", pk)
+    form = forms.PlaygroundForm(request.POST or None)
+    answers = None
+    if request.method == "POST" and form.is_valid():
+        try:
+            answers = playing.ask(run, form.cleaned_data["prompt"])
+        except PlatformError as error:
+            form.add_error("prompt", str(error))
+    context = {**frame.page(run, flow.RESULTS), "form": form, "answers": answers}
+    context["results_url"] = reverse("wizard:results", args=[run.pk])
+    return render(request, "wizard_app/playground.html", context, status=422 if form.errors else 200)
+
+
+@require_GET
+def report(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    headers = {"Content-Disposition": f'attachment; filename="run-{run.pk}.json"'}
+    return JsonResponse(reports.run_report(run), headers=headers, json_dumps_params={"indent": 2})
