@@ -3,7 +3,7 @@
 The texts under ``texts/`` were written for this project and are, like its code, under the Apache License 2.0.
 
 Task: route the conversation to one of six labels. ``reference_answer`` is the label a person gave. Every prompt is the
-system prompt, one example turn per label (the same in all records), and the conversation, whose last message is the
+system prompt, two example turns per label (the same in all records), and the conversation, whose last message is the
 customer's. Each hand-written request is used once, with its own order number, dates, greeting, aside, sign-off and now
 and then a slip of the keyboard, so that no two records are near copies.
 
@@ -324,6 +324,10 @@ def generate_small(seed: int = SEED) -> list[dict[str, Any]]:
     return [writer.record(draft) for draft in chosen]
 
 
+def as_line(record: dict[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+
 def expected_codes(seed: int = SEED) -> dict[str, int]:
     """How many records of the file were made to get each sanitize code as their verdict."""
     return dict(Counter(code for _, code in generate_with_codes(seed) if code))
@@ -331,7 +335,7 @@ def expected_codes(seed: int = SEED) -> dict[str, int]:
 
 def sample_lines(seed: int = SEED) -> list[str]:
     """The lines of ``support_traces.jsonl``, with the two that were cut off while being written."""
-    lines = [json.dumps(record, ensure_ascii=False) for record in generate(seed)]
+    lines = [as_line(record) for record in generate(seed)]
     for number, part in dirt.CUT_OFF.items():
         lines.insert(number - 1, lines[number - 1][: int(len(lines[number - 1]) * part)])
     return lines
@@ -340,7 +344,7 @@ def sample_lines(seed: int = SEED) -> list[str]:
 def write_files(seed: int = SEED) -> None:
     """Write both files beside this module."""
     SAMPLE_PATH.write_text("".join(f"{line}\n" for line in sample_lines(seed)), encoding="utf-8")
-    small = [json.dumps(record, ensure_ascii=False) for record in generate_small(seed)]
+    small = [as_line(record) for record in generate_small(seed)]
     SMALL_PATH.write_text("".join(f"{line}\n" for line in small), encoding="utf-8")
 
 

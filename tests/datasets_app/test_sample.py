@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from datasets_app.core import dedupe, sanitizing, tokens
+from datasets_app.core.reading import Rejected, read_traces
 from datasets_app.sample import EXAMPLE_TURNS, LABELS, SAMPLE_PATH, SMALL_PATH, SYSTEM_PROMPT
 from datasets_app.sample import generate as sample
 
-PREFIX_LENGTH = 1 + 2 * len(LABELS)
+PREFIX_LENGTH = 1 + 2 * len(EXAMPLE_TURNS)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def test_the_file_is_what_the_generator_makes() -> None:
 
 
 def test_the_small_file_is_what_the_generator_makes() -> None:
-    assert read(SMALL_PATH) == [json.dumps(record, ensure_ascii=False) for record in sample.generate_small()]
+    assert read(SMALL_PATH) == [sample.as_line(record) for record in sample.generate_small()]
 
 
 def test_two_lines_are_cut_off_and_the_others_are_the_records_in_order() -> None:
@@ -86,7 +88,7 @@ def test_every_clean_prompt_is_system_prompt_examples_and_a_conversation(clean: 
     for record in [*clean, *sample.generate_small()]:
         assert record["input"]["messages"][:PREFIX_LENGTH] == expected
         assert conversation(record)[0]["role"] == conversation(record)[-1]["role"] == "user"
-    assert [label for _, label in EXAMPLE_TURNS] == list(LABELS)
+    assert [label for _, label in EXAMPLE_TURNS] == 2 * list(LABELS)
     assert SYSTEM_PROMPT.endswith("Answer with the one word only.")
     assert all(label in SYSTEM_PROMPT for label in LABELS)
 
@@ -152,3 +154,27 @@ def test_every_code_that_needs_no_configuration_occurs() -> None:
         "duplicate": 4,
         "near_duplicate": 3,
     }
+
+
+def test_sanitizing_gives_every_line_the_verdict_it_was_made_for() -> None:
+    entries = list(read_traces(SAMPLE_PATH))
+    rejected = [entry.line for entry in entries if isinstance(entry, Rejected)]
+    parsed = [entry for entry in entries if not isinstance(entry, Rejected)]
+    index = dedupe.DuplicateIndex(shared=dedupe.shared_lines(entry.trace for entry in parsed))
+    verdicts = []
+    for entry in parsed:
+        issues = sanitizing.verdict(entry.trace, sanitizing.SanitizeConfig(), tokens.count(entry.trace))
+        match = None if issues else index.add(entry.line, entry.trace)
+        verdicts.append(match.kind if match else issues[0].code if issues else "")
+    assert rejected == [211, 402]
+    assert verdicts == [code for _, code in sample.generate_with_codes()]
+    assert sum(entry.trace.split for entry in parsed) == 0
+    assert set(sample.expected_codes()) == set(sanitizing.CODES) - {"missing_field"}
+
+
+def test_the_small_file_is_valid_throughout() -> None:
+    entries = list(read_traces(SMALL_PATH))
+    index = dedupe.DuplicateIndex(shared=dedupe.shared_lines(entry.trace for entry in entries))
+    config = sanitizing.SanitizeConfig()
+    assert [sanitizing.verdict(entry.trace, config, tokens.count(entry.trace)) for entry in entries] == [[]] * 60
+    assert [index.add(entry.line, entry.trace) for entry in entries] == [None] * 60
