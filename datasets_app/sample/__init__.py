@@ -18,8 +18,9 @@ SYSTEM_PROMPT = (
     f"Sort the support request into one of: {', '.join(LABELS)}. Answer with the one word only."
 )
 
-# Two examples per label, the same in every record: they lift a small untuned model off zero (SmolLM2-135M, greedy: about
-# 0.3 right, with one example per label 0.13), and cost little because the prefix that all prompts share is computed once.
+# Two examples per label, the same in every record: they lift a small untuned model off zero (SmolLM2-135M, greedy:
+# about 0.3 right; with one example per label 0.13), and cost little because the prefix that all prompts share is
+# computed once.
 EXAMPLE_TURNS = (
     ("Why did you take 12 euros from my bank card?", "billing"),
     ("Where is my package? It was sent on Monday.", "shipping"),

@@ -50,7 +50,7 @@ TEXTS = Path(__file__).with_name("texts")
 SALES_SINGLES = 37  # of the 80 written: the label that coverage should find short
 CLEAN_START = 20  # this many good records first, so that a preview shows what the data is like
 FIRST_RECEIVED = datetime(2026, 5, 4, 6, 52, tzinfo=UTC)
-MEAN_GAP_MINUTES = 150
+MEAN_GAP_MINUTES = 95
 CHANNELS = ("email", "form", "chat", "app")
 CHANNEL_WEIGHTS = (38, 24, 24, 14)
 TIERS = ("basic", "plus", "business")
