@@ -27,14 +27,14 @@ from typing import Any
 
 from rapidfuzz import fuzz, utils
 from rapidfuzz.distance import LCSseq
-from sacrebleu.metrics.bleu import BLEU
+
+from .bleu import bleu
 
 MAX_CHARS = 100_000
 #: Where one text is 1.5 times as long as the other, WRatio slides the short one along it: 1.5 s at this product.
 MAX_SLIDING = 25_000_000
 
 _NOT_A_TOKEN = re.compile(r"[^a-z0-9]+")
-_bleu = BLEU(effective_order=True)
 
 
 def similarity(metric: str, text: str, reference: str) -> float:
@@ -58,10 +58,6 @@ def _fuzzy_match(text: str, reference: str) -> float:
     if long >= 1.5 * short and long * short > MAX_SLIDING:
         raise ValueError(f"texts of {long:,} and {short:,} characters are too long for fuzzy_match")
     return fuzz.WRatio(text, reference, processor=utils.default_process) / 100.0
-
-
-def _sacrebleu(text: str, reference: str) -> float:
-    return float(_bleu.sentence_score(text, [reference]).score) / 100.0
 
 
 def _gleu(text: str, reference: str) -> float:
@@ -121,7 +117,7 @@ def _nltk() -> _Nltk:
 
 _METRICS: dict[str, Callable[[str, str], float]] = {
     "fuzzy_match": _fuzzy_match,
-    "bleu": _sacrebleu,
+    "bleu": bleu,
     "gleu": _gleu,
     "meteor": _meteor,
     **{f"rouge_{order}": _rouge_n(order) for order in range(1, 6)},

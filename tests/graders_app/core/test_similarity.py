@@ -63,6 +63,18 @@ def test_scores_equal_the_reference_libraries_on_anything(text, reference):
     assert_equal_to_the_references(text, reference)
 
 
+#: What sacrebleu's tokenizer treats specially.
+PIECES = ["a", "b", "1", "2", ".", ",", "-", "'", "&", "&amp;", "&lt;", " ", "\n", "<skipped>", "é", "\u00a0", "\x1c"]
+PUNCTUATED = st.lists(st.sampled_from([*PIECES, *'!"#$%()*+/:;=>?@[\\]^_`{|}~', "word "]), max_size=25).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(PUNCTUATED, PUNCTUATED)
+def test_bleu_equals_sacrebleu_on_any_punctuation(text, reference):
+    expected = sacrebleu.sentence_bleu(text, [reference]).score / 100
+    assert similarity("bleu", text, reference) == pytest.approx(expected, abs=1e-9)
+
+
 def test_fuzzy_match_equals_what_the_hosted_grader_answered():
     """The guide's example pair, as a hosted run scored it: 0.7555…"""
     assert round(similarity("fuzzy_match", *PAIRS[0]), 4) == 0.7556

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from graders_app.core.jail import Limits, PythonJail, SourceRefused
+from graders_app.core.jail import JailUnavailable, Limits, PythonJail, SourceRefused
 
 BRIEF = Limits(wall_seconds=0.3)
 ROOT = Path(__file__).resolve().parents[4]
@@ -164,6 +164,31 @@ def test_it_gives_up_on_a_grader_that_always_ends_its_process():
         *["The grader ended its process (code 3)."] * 20,
         *["Not graded: the grader ended its process 20 times in a row."] * 2,
     ]
+
+
+def test_a_source_that_cannot_be_loaded_again_ends_the_grading():
+    source = f"""
+import os, time
+END = {time.time() + 2.5}
+if time.time() > END:
+    raise ValueError("too late")
+
+def grade(sample, item):
+    time.sleep(max(0, END - time.time()) + 0.1)
+    os._exit(1)
+"""
+    with PythonJail(source, limits=Limits(wall_seconds=20)) as jail:
+        first, second = jail.grade_many(answers("a", "b"))
+
+    assert first.error == "The grader ended its process (code 1)."
+    assert (second.error, second.line) == ("The source cannot be loaded: line 5: ValueError: too late.", 5)
+
+
+def test_libraries_that_take_too_long_to_import_are_told():
+    with pytest.raises(JailUnavailable) as refusal:
+        PythonJail(LENGTH, limits=Limits(boot_seconds=0)).open()
+
+    assert str(refusal.value) == "Python graders are off on this server: while starting, the grader took too long."
 
 
 def test_a_process_that_died_while_idle_costs_no_sample():
