@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ def serve(
     if device not in ("auto", "cpu"):
         raise EngineError(f"The engine computes on the processor: device can be auto or cpu, not “{device}”.")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    _check_address(host, port)
     directory = data_dir / "engine"
     # Customer text lies below.
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,6 +66,17 @@ def serve(
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         app = application(store, inference, Supervisor(store), api_key)
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Before a model is loaded and a job goes on. The server binds again later, so this only finds it sooner."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise EngineError(f"Port {port} on {host} can't be used: {error.strerror or error}.") from None
 
 
 def _preload(inference: Inference, model: str) -> None:

@@ -130,7 +130,7 @@ class Engine:
             sent.setdefault("Content-Type", "application/json")
         url = f"http://127.0.0.1:{self.port}{path}"
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, data, sent, method=method), timeout=60) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, data, sent, method=method), timeout=180) as answer:
                 return answer.status, _content(answer.read())
         except urllib.error.HTTPError as error:
             with error:

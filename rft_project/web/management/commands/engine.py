@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
-
-from rft_project.engine.main import DEFAULT_HOST, DEFAULT_PORT, EngineError, serve
+from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
@@ -16,22 +16,17 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--host", default=DEFAULT_HOST, help="address to listen on; others than this machine need ENGINE_KEY"
-        )
-        parser.add_argument("--port", type=int, default=DEFAULT_PORT)
+        parser.add_argument("--host", default="127.0.0.1", help="others than this machine need ENGINE_KEY")
+        parser.add_argument("--port", type=int, default=8765)
         parser.add_argument("--device", default="auto", help="auto or cpu")
         parser.add_argument("--preload", default="", metavar="MODEL", help="load this model at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            serve(
-                options["host"],
-                options["port"],
-                data_dir=settings.DATA_DIR,
-                api_key=settings.ENGINE_KEY,
-                device=options["device"],
-                preload=options["preload"],
-            )
-        except EngineError as error:
-            raise CommandError(str(error)) from None
+        """Becomes the engine's process: same process id, nothing of Django in its memory."""
+        command = [sys.executable, "-m", "rft_project.engine", "--data-dir", str(settings.DATA_DIR)]
+        for name in ("host", "port", "device", "preload"):
+            command += [f"--{name}", str(options[name])]
+        path = os.pathsep.join(filter(None, [str(settings.BASE_DIR), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": path, "ENGINE_KEY": settings.ENGINE_KEY}
+        sys.stdout.flush()
+        os.execve(sys.executable, command, environment)
