@@ -158,8 +158,8 @@ def _coverage_chart(report: CoverageReport, finding: str) -> BarChart:
                 entry.percentage,
                 entry.target_percentage,
                 text=number(entry.count),
-                more=f" · {share}",
-                note=f" · {note}",
+                more=share,
+                note=note,
                 short=entry.status == "under",
             )
         )
@@ -174,8 +174,8 @@ def _coverage_chart(report: CoverageReport, finding: str) -> BarChart:
                 "unknown",
                 share,
                 text=number(report.unknown),
-                more=f" · {percent(share / 100)}",
-                note=" · no topic fits well enough",
+                more=percent(share / 100),
+                note="no topic fits well enough",
                 hatched=True,
             )
         )
