@@ -40,7 +40,7 @@ def region(
     204, and the page stays untouched. ``trigger``: event for the other regions ("dataset-changed"), pass it when this
     render is the last one; it is sent on polls and commands only, so that a refresh caused by it cannot cause another.
     ``page``: URL of the page that owns the region; outside htmx one is sent there. ``toast``: one sentence shown
-    floating. ``refresh``: the work that the region showed has ended and changed the whole page; a poll is told to load it
+    floating. ``refresh``: the work the region showed has ended and changed the whole page; a poll is told to load it
     anew. ``status`` 422 shows a form's errors (htmx swaps it; see base.html).
     """
     if not getattr(request, "htmx", False) and page:

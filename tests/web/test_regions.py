@@ -76,3 +76,17 @@ def test_caches_keep_htmx_answers_apart():
     assert "HX-Request" in ask("/r/?seen=1", version=1)["Vary"]
     assert "HX-Request" in ask()["Vary"]
     assert "HX-Request" in ask(htmx=False, page="/x/")["Vary"]
+
+
+@pytest.mark.parametrize(
+    ("path", "post", "refresh", "expected"),
+    [
+        ("/r/?seen=11", False, True, "true"),
+        ("/r/?seen=12", False, True, None),  # nothing new: the page stays
+        ("/r/", False, True, None),  # the page that was just loaded is not loaded again
+        ("/r/", True, True, None),
+        ("/r/?seen=11", False, False, None),
+    ],
+)
+def test_only_a_poll_that_finds_the_end_loads_the_page_anew(path, post, refresh, expected):
+    assert ask(path, post=post, version=12, refresh=refresh).headers.get("HX-Refresh") == expected

@@ -62,7 +62,6 @@ class LineChart:
     base_left: bool  # its label stands left, because the lines end at the right
     labels: tuple[EndLabel, ...]
     ahead: float | None  # x from which nothing has run yet
-    ahead_middle: float
     x_caption: str
     y_caption: str
     main_label: str
@@ -72,6 +71,10 @@ class LineChart:
     left: float = LEFT
     bottom: int = BOTTOM
     height: int = 379
+
+    @property
+    def ahead_middle(self) -> float:
+        return 0.0 if self.ahead is None else round((self.ahead + 100) / 2, 2)
 
     @property
     def ahead_width(self) -> float:
@@ -182,7 +185,6 @@ def reward_curve(
         base_left=bool(points) and x_of(reached) > 80,
         labels=_end_labels(main_line, thin_line, (main_label, thin_label), ends, x_of(reached)),
         ahead=ahead,
-        ahead_middle=0.0 if ahead is None else round((ahead + 100) / 2, 2),
         x_caption=x_caption,
         y_caption=y_caption,
         main_label=main_label if validation else "",
