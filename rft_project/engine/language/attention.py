@@ -99,16 +99,40 @@ def _one_group(rows: Tensor, shared: Tensor) -> Tensor:
     return product.view(heads, batch, m, -1).transpose(0, 1)
 
 
+class Packing:
+    """Rows of different length as one row without padding, for everything but attention.
+
+    The model computes on N real tokens ``[1, H, N, d]``; attention sees ``[B, H, L, d]``, padded on the right.
+    """
+
+    def __init__(self, lengths: Tensor) -> None:
+        """``lengths`` [B]: new tokens of each row, at least 1."""
+        width = int(lengths.max())
+        self.real = torch.arange(width) < lengths[:, None]
+        self._place = torch.zeros(self.real.shape, dtype=torch.long)
+        self._place[self.real] = torch.arange(int(lengths.sum()))
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """``[1, H, N, d]`` to ``[B, H, L, d]``; what stands at padding is of no account."""
+        return packed[0].transpose(0, 1)[self._place].transpose(1, 2)
+
+    def pack(self, rows: Tensor) -> Tensor:
+        """``[B, L, H, d]`` to ``[1, N, H, d]``."""
+        return rows[self.real][None]
+
+
 @dataclass(slots=True)
 class PrefixContext:
     """What the rows of one forward call look at besides their new tokens, and what is kept of the call.
 
-    ``own``: per layer the rows' own earlier keys and values ``[B, h, t, d]``, empty for none. After the call
-    ``seen`` holds, per layer, the rows' own keys and values with the new tokens added.
+    ``own``: per layer the rows' own earlier keys and values ``[B, h, t, d]``, empty for none. ``packing``: set where
+    the call's one row is many, end to end. After the call ``seen`` holds, per layer, the rows' own keys and values
+    with the new tokens added.
     """
 
     shared: tuple[SharedKeys, ...] = ()
     own: list[KeyValue] = field(default_factory=list)
+    packing: Packing | None = None
     seen: list[KeyValue] = field(default_factory=list)
 
 
@@ -124,6 +148,9 @@ def shared_prefix_attention(
 ) -> tuple[Tensor, None]:
     """Attention function in transformers' form: query [B, H, L, d], key and value [B, h, L, d] to [B, L, H, d]."""
     context = prefix_context or PrefixContext()
+    packing = context.packing
+    if packing:
+        query, key, value = packing.unpack(query), packing.unpack(key), packing.unpack(value)
     rows, heads, length, size = query.shape
     layer: int = module.layer_idx  # type: ignore[assignment]
     scale = scaling if scaling is not None else size**-0.5
@@ -134,9 +161,11 @@ def shared_prefix_attention(
     if not context.shared and not context.own:
         repeat = heads // key.shape[1]
         full_key, full_value = key.repeat_interleave(repeat, 1), value.repeat_interleave(repeat, 1)
-        plain = F.scaled_dot_product_attention(query, full_key, full_value, is_causal=True, scale=scale)
-        return plain.transpose(1, 2), None
-    return _joined(context, layer, query * scale, key, value).view(rows, heads, length, size).transpose(1, 2), None
+        result = F.scaled_dot_product_attention(query, full_key, full_value, is_causal=True, scale=scale)
+    else:
+        result = _joined(context, layer, query * scale, key, value).view(rows, heads, length, size)
+    result = result.transpose(1, 2)
+    return packing.pack(result) if packing else result, None
 
 
 def _joined(context: PrefixContext, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:

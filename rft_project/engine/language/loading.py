@@ -15,6 +15,9 @@ from rft_project.engine.language.attention import ATTENTION_NAME
 from rft_project.engine.language.weights import ModelUnavailable
 from rft_project.platforms.types import Message, text_of
 
+#: What the engine reads of a config.
+_NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings")
+
 
 def load(folder: Path) -> tuple[Any, Any]:
     """Network in fp32 with shared-prefix attention, all weights frozen, and its tokenizer.
@@ -34,6 +37,8 @@ def load(folder: Path) -> tuple[Any, Any]:
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise refusal(folder) from error
+    if any(getattr(config, name, None) is None for name in _NEEDED):
+        raise refusal(folder)
     network.eval()
     network.requires_grad_(False)
     return network, tokenizer
@@ -44,6 +49,13 @@ def refusal(folder: Path) -> ModelUnavailable:
     return ModelUnavailable(
         f"{folder.name} can't be used here:"
         " it must be a causal language model of the Llama kind, e.g. Llama, Qwen or SmolLM."
+    )
+
+
+def context_length(config: Any) -> int:
+    """Tokens the model can look back on. A sliding window would have to be told to our attention, so it is a limit."""
+    return min(
+        config.max_position_embeddings, getattr(config, "sliding_window", None) or config.max_position_embeddings
     )
 
 

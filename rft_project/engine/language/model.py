@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rft_project.engine.language import attention, loading
-from rft_project.engine.language.attention import PrefixContext, RowGroups, SharedKeys
+from rft_project.engine.language.attention import Packing, PrefixContext, RowGroups, SharedKeys
 from rft_project.engine.language.weights import ModelUnavailable
 from rft_project.platforms.types import Message
 
@@ -55,9 +55,7 @@ class LanguageModel:
         attention.register()
         self.folder = folder
         self.network, self.tokenizer = loading.load(folder)
-        config = self.network.config
-        self.context = min(config.max_position_embeddings, getattr(config, "sliding_window", None) or 10**9)
-        self.layers: int = config.num_hidden_layers
+        self.context = loading.context_length(self.network.config)
         self.end_ids = loading.end_ids(self.network, self.tokenizer)
         self._lora: LoraModel | None = None
         self._probe()
@@ -105,15 +103,13 @@ class LanguageModel:
         start = prefix.layers[0][0].shape[2] if prefix else 0
         rest = [list(p[start:]) for p in prompts]
         lengths = torch.tensor([len(r) for r in rest])
-        width = int(lengths.max())
-        # Padding stands on the right, where causal attention keeps it from every real token.
-        ids = torch.tensor([r + [self.end_ids[0]] * (width - len(r)) for r in rest])
-        context = PrefixContext(shared=(prefix,) if prefix else ())
-        hidden = self.hidden(ids, (start + torch.arange(width)).expand(len(rest), width), context)
-        present = None if bool((lengths == width).all()) else torch.arange(width)[None] < lengths[:, None]
-        return PromptBatch(
-            prefix, SharedKeys(context.seen, present), lengths + start, hidden[torch.arange(len(rest)), lengths - 1]
-        )
+        packing = Packing(lengths)
+        ids = torch.tensor([[token for row in rest for token in row]])
+        positions = torch.cat([start + torch.arange(len(row)) for row in rest])[None]
+        context = PrefixContext(shared=(prefix,) if prefix else (), packing=packing)
+        hidden = self.hidden(ids, positions, context)[0]
+        present = None if bool(packing.real.all()) else packing.real
+        return PromptBatch(prefix, SharedKeys(context.seen, present), lengths + start, hidden[lengths.cumsum(0) - 1])
 
     def _probe(self) -> None:
         """Compares the shared-prefix path with the model's own attention on a few tokens."""

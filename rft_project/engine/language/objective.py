@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rft_project.engine.language.attention import KeyValue, PrefixContext, SharedKeys
-from rft_project.engine.language.model import LanguageModel
+from rft_project.engine.language.attention import KeyValue, Packing, PrefixContext, SharedKeys
+from rft_project.engine.language.model import LanguageModel, PromptBatch
 
 #: Bytes of activations one slice may hold; the whole trainer stays below 4 GB with it (135M parameters).
 SLICE_BYTES = 1_200_000_000
@@ -96,21 +96,25 @@ class _Objective:
         """Backward through one slice of groups."""
         batch = self.model.read_prompts([g.prompt for g in groups], prefix)
         paths = [(i, path) for i, g in enumerate(groups) for path in _paths(g)]
+        # First tokens are scored at the last state of their prompt, the others at the state of the token before.
+        longer = [(i, path) for i, path in paths if len(path.tokens) > 1]
+        states = batch.last[torch.tensor([i for i, _ in paths])]
+        if longer:
+            states = torch.cat([states, self._read(batch, longer)])
+        pieces = [(path, path.tokens[:1]) for _, path in paths] + [(path, path.tokens[1:]) for _, path in longer]
+        targets = torch.tensor([token for _, tokens in pieces for token in tokens])
+        weight = torch.tensor([path.weight for path, tokens in pieces for _ in tokens])
+        count = torch.tensor([float(path.count) for path, tokens in pieces for _ in tokens])
+        states.backward(self._at_states(states.detach(), targets, weight, count))
+
+    def _read(self, batch: PromptBatch, paths: Sequence[tuple[int, _Path]]) -> Tensor:
+        """Hidden states [N, D] of all tokens but the last of each path, path after path."""
         owner = torch.tensor([i for i, _ in paths])
-        lengths = torch.tensor([len(p.tokens) for _, p in paths])
-        width = int(lengths.max())
-        pad = self.model.end_ids[0]
-        ids = torch.tensor([[*p.tokens, *[pad] * (width - len(p.tokens))] for _, p in paths])
-        states = batch.last[owner][:, None]
-        if width > 1:
-            context = PrefixContext(shared=batch.seen_by(owner))
-            positions = batch.lengths[owner][:, None] + torch.arange(width - 1)
-            states = torch.cat([states, self.model.hidden(ids[:, :-1], positions, context)], 1)
-        real = torch.arange(width) < lengths[:, None]
-        weight = torch.tensor([p.weight for _, p in paths])[:, None].expand_as(real)[real]
-        count = torch.tensor([float(p.count) for _, p in paths])[:, None].expand_as(real)[real]
-        scored = states[real]
-        scored.backward(self._at_states(scored.detach(), ids[real], weight, count))
+        lengths = torch.tensor([len(path.tokens) - 1 for _, path in paths])
+        ids = torch.tensor([[token for _, path in paths for token in path.tokens[:-1]]])
+        positions = torch.cat([batch.lengths[i] + torch.arange(len(path.tokens) - 1) for i, path in paths])[None]
+        context = PrefixContext(shared=batch.seen_by(owner), packing=Packing(lengths))
+        return self.model.hidden(ids, positions, context)[0]
 
     def _at_states(self, states: Tensor, targets: Tensor, weight: Tensor, count: Tensor) -> Tensor:
         """Gradient of the loss at hidden states [N, D], a few tokens at a time: scores over a whole vocabulary for

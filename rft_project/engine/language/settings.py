@@ -132,7 +132,8 @@ def parse(values: Mapping[str, Any]) -> Settings:
 def _number(name: str, bound: Bound, value: Any) -> Any:
     if value is None or value == "auto":
         value = bound.default
-    if isinstance(value, bool) or not isinstance(value, int | float) or (bound.integer and value != int(value)):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or (bound.integer and not float(value).is_integer()):
         kind = "a whole number" if bound.integer else "a number"
         raise ValueError(f"Hyperparameter “{name}” must be {kind}, not {value!r}.")
     low, high = bound.minimum, bound.maximum

