@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,27 +106,26 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 @pytest.mark.skipif(os.getuid() != 0 or not SYSTEM_PYTHON.exists(), reason="needs root and a python for everybody")
-def test_the_child_locks_itself_without_being_root_too(tmp_path):
+def test_the_child_locks_itself_without_being_root_too():
     """By hand, as another user with the system's interpreter: the way it runs on an ordinary server."""
-    code = worker.CHILD.parent
-    for name in ("child.py", "kernel.py", "landlock.py", "seccomp.py"):
-        (tmp_path / name).write_text((code / name).read_text())
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    process = subprocess.Popen(
-        [SYSTEM_PYTHON, "-I", "-B", tmp_path / "child.py"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        user=65534,
-        group=65534,
-        extra_groups=[],
-    )
     plan = {"modules": [], "touch": [], "memory_bytes": 64 << 20, "parent": os.getpid()}
     source = "def grade(sample, item):\n    return float('root' in open('/etc/passwd').read())\n"
     lines = [plan, {"source": source}, {"id": 1, "sample": {}, "item": {}}]
-    out, _ = process.communicate(b"".join(json.dumps(line).encode() + b"\n" for line in lines), timeout=30)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        for name in ("child.py", "kernel.py", "landlock.py", "seccomp.py"):
+            (Path(folder) / name).write_text((worker.CHILD.parent / name).read_text())
+        done = subprocess.run(
+            [SYSTEM_PYTHON, "-I", "-B", f"{folder}/child.py"],
+            input=b"".join(json.dumps(line).encode() + b"\n" for line in lines),
+            stdout=subprocess.PIPE,
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            timeout=30,
+        )
 
-    assert [json.loads(line) for line in out.splitlines()] == [
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
         {"locked": True},
         {"ready": True},
         {"id": 1, "error": "PermissionError: [Errno 13] Permission denied: '/etc/passwd'", "line": 2},
