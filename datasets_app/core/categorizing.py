@@ -24,7 +24,7 @@ THRESHOLD = 0.7
 REVIEW = 0.5
 HIGH, MEDIUM = 0.8, 0.5  # bands shown: high from 0.8, medium from 0.5, else needs review
 POOL = 4000  # texts the model looks at to know what this dataset's texts are like
-RESEMBLES = 0.15  # cosine to the closest prototype or example under which a text fits no topic
+RESEMBLES = (0.15, 0.3)  # range of the cosine to the closest prototype or example under which a text fits no topic
 LEAST = 0.15  # probability of the best topic under which a text fits no topic
 SECONDARY, MOST_SECONDARY = 0.2, 3
 
@@ -94,7 +94,8 @@ class Categorizer:
         vectors = _embedded(embed, sample)
         self._model = TopicModel(tree, self.leaves, embed, taught, vectors, seed)
         self._keywords = KeywordMatcher(tree, self.leaves)
-        self._learn_keywords(sample, vectors, taught)
+        self._resembles = RESEMBLES[0]
+        self._learn_from(sample, vectors, taught)
 
     def assign(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> list[Assignment]:
         """The topic of every text. ``progress`` is told how many are done after each batch of 2,048."""
@@ -122,7 +123,7 @@ class Categorizer:
         best = int(row.argmax())
         confidence = float(row[best])
         others = self._others(row, best)
-        if closest < RESEMBLES or confidence < max(LEAST, 1.0 / (len(self.leaves) + 1)):
+        if closest < self._resembles or confidence < max(LEAST, 1.0 / (len(self.leaves) + 1)):
             return Assignment(None, min(confidence, REVIEW / 2), Method.EMBEDDING, True, others)
         return Assignment(self.leaves[best], confidence, Method.EMBEDDING, confidence < REVIEW, others)
 
@@ -155,17 +156,19 @@ class Categorizer:
             found[index] = Assignment(answer.topic, confidence, Method.LLM, confidence < REVIEW, others)
         return found
 
-    def _learn_keywords(
+    def _learn_from(
         self, sample: Sequence[str], vectors: NDArray[np.float32], taught: Mapping[str, Sequence[str]]
     ) -> None:
         texts = [text for name in self.leaves for text in taught.get(name, ())]
         topics = [index for index, name in enumerate(self.leaves) for _ in taught.get(name, ())]
         sure = [1.0] * len(texts)
         if len(sample):
-            probability, _ = self._model.probabilities(vectors)
+            probability, nearest = self._model.probabilities(vectors)
+            # where nearly all texts are close to a topic, one that is further off than any of them is a stranger
+            self._resembles = float(np.clip(0.8 * np.percentile(nearest, 1), *RESEMBLES))
             texts += sample
-            topics += [int(best) for best in probability.argmax(axis=1)]
-            sure += [float(value) for value in probability.max(axis=1)]
+            topics += probability.argmax(axis=1).tolist()
+            sure += probability.max(axis=1).tolist()
         self._keywords.learn(texts, topics, sure)
 
 

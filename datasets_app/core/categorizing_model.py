@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from .clustering import NEIGHBOURS, Vectors, neighbours, unit
 from .topics import TopicTree, readable
@@ -206,4 +207,5 @@ def _fitted(
 ) -> LogisticRegression:
     """Targets go in as text: of many whole numbers scikit-learn suspects a quantity and warns."""
     names = np.array([f"{target:06d}" for target in targets])
-    return LogisticRegression(C=STRENGTH, max_iter=300).fit(points, names, sample_weight=weights)
+    with threadpool_limits(1):  # thousands of tiny products: on a busy machine threads waited 50 times the work
+        return LogisticRegression(C=STRENGTH, max_iter=300).fit(points, names, sample_weight=weights)

@@ -20,7 +20,7 @@ KEYWORDS = (5, 10)
 HELD_BY = 0.06  # share of a group's texts that must have a term for it to be a keyword
 NAMING = 0.12  # share that must have a term for it to name the group; a group without one is junk
 PAIR_BONUS = 1.35  # two words say more than one
-PAIR_NEAR = 0.5  # of the best term's score: from here a pair of words names the group
+PAIR_NEAR, PAIR_HELD = 0.5, 0.35  # of the best term's score and share: from here a pair of words names the group
 EXAMPLES = 20  # shown to a helper model
 MAX_WORDS = 400  # of one text that are looked at
 _WORD = re.compile(r"[a-z][a-z'’]*[a-z]|[a-z]", re.IGNORECASE)
@@ -152,7 +152,9 @@ def _leaf_label(terms: Sequence[Term], texts: Sequence[str], taken: Sequence[str
     naming = [term for term in terms if term.share >= NAMING]
     if not naming:
         return None
-    lead = next((t for t in naming if " " in t.text and t.score >= PAIR_NEAR * naming[0].score), naming[0])
+    best = naming[0]
+    pairs = (term for term in naming if " " in term.text and term.share >= PAIR_HELD * best.share)
+    lead = next((term for term in pairs if term.score >= PAIR_NEAR * best.score), best)
     words = lead.text.split()
     more = (word for term in (*naming, *terms) for word in term.text.split() if _new(word, words))
     if len(words) == 1 and (second := next(more, None)) is not None:
