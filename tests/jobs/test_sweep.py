@@ -10,8 +10,10 @@ from django_q.brokers import get_broker
 from django_q.models import OrmQ
 
 from rft_project.jobs import owner
+from rft_project.jobs.context import JobContext
+from rft_project.jobs.lease import Lease
 from rft_project.jobs.models import Job, State
-from rft_project.jobs.runner import claim, run
+from rft_project.jobs.runner import claim
 from rft_project.jobs.services import enqueue
 from rft_project.jobs.sweep import Swept, ring_lost, sweep
 from tests.worker import drain
@@ -88,13 +90,15 @@ def test_a_job_of_a_lost_worker_is_put_back_once_then_given_up() -> None:
 
 
 def test_progress_in_between_earns_another_start() -> None:
-    job = enqueue("count", {"n": 4, "delay": 0.0}, lock_key="thing:1")
-    for _ in range(3):
-        assert claim(job.pk)
-        assert sweep(timezone.now() + LATER).requeued == 1
-        run(job.pk, slice_seconds=0)  # begins, and hands back at once
+    job = queue("done")
+    for _ in range(3):  # each time one batch further before the worker is lost
+        claimed = claim(job.pk)
+        assert claimed is not None
+        with JobContext(claimed, Lease(claimed.pk, claimed.fence)).batch(done=1):
+            pass
+        assert sweep(timezone.now() + LATER) == Swept(requeued=1)
     job.refresh_from_db()
-    assert (job.state, job.deaths) == ("QUEUED", 0)
+    assert (job.state, job.done, job.deaths) == ("QUEUED", 3, 1)
 
 
 def test_a_process_that_died_on_this_machine_is_noticed_at_once() -> None:
