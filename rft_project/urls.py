@@ -12,6 +12,7 @@ from rft_project.web import views
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="datasets:datasets"), name="home"),
     path("datasets/", include("datasets_app.urls")),
+    path("graders/", include("graders_app.urls")),
     path("runs/", include("wizard_app.urls")),
     path("sign-in/", views.SignIn.as_view(), name="sign_in"),
     path("sign-in/<str:token>/", views.sign_in_by_link, name="sign_in_by_link"),
