@@ -6,6 +6,7 @@ little more than one. The thread is the only one that touches a model.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -54,6 +55,7 @@ class Inference:
         self._store = store
         self._library = Library(models)
         self._queue: queue.Queue[_Request | None] = queue.Queue(MOST_WAITING)
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
 
@@ -71,12 +73,14 @@ class Inference:
         return self.submit(model, Prompt([{"role": "user", "content": "Hi"}], max_tokens=1, allowed=("Hi",)))
 
     def close(self) -> None:
-        self._queue.put(None)
+        self._closing.set()
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(None)
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
         waiting: list[_Request] = []
-        while True:
+        while not self._closing.is_set():
             if not waiting:
                 first = self._queue.get()
                 if first is None:

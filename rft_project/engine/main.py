@@ -65,7 +65,15 @@ def serve(
             # The server raises the signal again when it has shut down: that is a clean end.
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         app = application(store, inference, Supervisor(store), api_key)
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+        uvicorn.run(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
 
 
 def _check_address(host: str, port: int) -> None:

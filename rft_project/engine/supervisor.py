@@ -75,6 +75,9 @@ class Supervisor:
             self._watch(job, process)
         finally:
             _end(process)
+        ended = self._store.job(job.id)
+        if ended is not None and ended.final:
+            self._store.clear_resume(job.id)
 
     def _watch(self, job: Job, process: subprocess.Popen[bytes]) -> None:
         """Until the process ends, or its job is cancelled, or the engine closes."""

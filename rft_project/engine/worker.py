@@ -107,7 +107,6 @@ def _end(store: Store, job_id: str, collapsed: str) -> None:
         chosen += f", which has the highest validation reward: {reward:.3f}"
     store.add_event(job_id, "chosen", f"{chosen}.")
     store.finish(job_id, SUCCEEDED, model=job.tuned_id)
-    store.clear_resume(job_id)
 
 
 def end_with_parent() -> None:

@@ -47,6 +47,9 @@ _CHAT_FIELDS = {
 }  # fmt: skip
 
 
+_HEADERS = {"content-type": "application/json", "x-request-id": "req_1", "set-cookie": "__cf_bm=1; path=/"}
+
+
 class Refused(Exception):
     def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
@@ -114,6 +117,8 @@ class OpenAIEmulator:
         self.step_seconds = step_seconds
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str]] = []
+        #: Headers of the requests, names in lower case.
+        self.headers: list[dict[str, str]] = []
         self.problems: list[str] = []
         self.files: dict[str, tuple[Json, bytes]] = {}
         self.jobs: dict[str, Json] = {}
@@ -323,6 +328,8 @@ class OpenAIEmulator:
             or not all(isinstance(t, str) and t for t in texts)
         ):
             raise Refused(400, "'input' must be 1 to 2048 texts, none of them empty.", param="input")
+        if sum(len(text) for text in texts) > 300_000 or max(len(text) for text in texts) > 8192 * 4:
+            raise Refused(400, "Requested too many tokens.", param="input")
         data = [
             {"object": "embedding", "index": i, "embedding": [1.0 / (1 + len(text)), float(len(set(text))), 1.0]}
             for i, text in enumerate(texts)
@@ -349,6 +356,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(url.path.removeprefix("/v1"))
         with self.emulator.lock:
             self.emulator.requests.append((self.command, path))
+            self.emulator.headers.append({name.lower(): value for name, value in self.headers.items()})
             fault = self._fault(path)
         kind = fault.kind if fault else ""
         if kind == "drop":
@@ -441,7 +449,7 @@ class _Handler(BaseHTTPRequestHandler):
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         try:
             self.send_response(status)
-            for name, value in {"content-type": "application/json", "x-request-id": "req_1", **headers}.items():
+            for name, value in {**_HEADERS, **headers}.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(content)))
             self.end_headers()

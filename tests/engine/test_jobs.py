@@ -91,6 +91,7 @@ def test_cancel_ends_training_and_keeps_what_was_made(engine: Engine) -> None:
     # The queue goes on only when the first process is gone.
     assert engine.wait_final(waiting["id"])["status"] == "succeeded"
     assert engine.worker_pids(made["id"]) == []
+    assert not (engine.data_dir / "engine" / "jobs" / made["id"] / "resume").exists()
     job = engine.job(made["id"])
     assert job["status"] == "cancelled"
     assert job["rft"]["step"] < SLOW["steps"]

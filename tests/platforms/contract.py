@@ -123,6 +123,12 @@ class PlatformContract:
         assert vectors[0] != vectors[1]
         assert platform.embed([]) == []
 
+    def test_many_and_long_and_empty_texts_are_embedded(self, platform: Platform) -> None:
+        texts = [*(["x"] * 2100), *(["long " * 8000] * 12), ""]
+        vectors = platform.embed(texts)
+        assert len(vectors) == len(texts)
+        assert vectors[0] == vectors[2099] != vectors[2100] == vectors[2111]
+
     def test_an_unknown_model_is_refused_in_a_sentence(self, platform: Platform) -> None:
         with pytest.raises(PlatformError) as refusal:
             platform.sample(self.ask("no-such-model", "x"))

@@ -181,8 +181,14 @@ class TestOpenAI(PlatformContract):
     def test_the_environment_is_not_read(self, emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
             monkeypatch.setenv(name, "org-of-the-operator")
-        platform = build("openai", {**emulator.credentials, "organization": "org-mine"})
-        assert (platform._client.organization, platform._client.project) == ("org-mine", None)
+        build("openai", {**emulator.credentials, "organization": "org-mine"}).check()
+        assert emulator.headers[-1]["openai-organization"] == "org-mine"
+        assert "openai-project" not in emulator.headers[-1]
+
+    def test_cookies_do_not_go_from_one_account_to_the_next(self, emulator) -> None:
+        for _ in range(2):
+            build("openai", emulator.credentials).check()
+        assert "cookie" not in emulator.headers[-1]
 
 
 def _user(text: str) -> dict[str, str]:
