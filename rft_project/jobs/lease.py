@@ -49,13 +49,16 @@ class Lease:
         return bool(Job.objects.held(self.job_id, self.fence).update(**fields))
 
     @contextmanager
-    def kept_alive(self) -> Iterator[None]:
-        """Renew the lease from a thread, for handlers that compute for long without a word. Only for worker processes:
+    def kept_alive(self, every: float = BEAT_SECONDS) -> Iterator[None]:
+        """Renew the lease from a thread every so many seconds, for handlers that compute for long without a word.
 
-        the thread has a connection of its own, and does not see what the caller has not committed.
+        Only for worker processes: the thread has a connection of its own, and does not see what the caller has not
+        committed.
         """
         over = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(over,), name=f"lease of job {self.job_id}", daemon=True)
+        thread = threading.Thread(
+            target=self._beat, args=(over, every), name=f"lease of job {self.job_id}", daemon=True
+        )
         thread.start()
         try:
             yield
@@ -63,9 +66,9 @@ class Lease:
             over.set()
             thread.join(timeout=2.0)
 
-    def _beat(self, over: threading.Event) -> None:
+    def _beat(self, over: threading.Event, every: float) -> None:
         try:
-            while not over.wait(BEAT_SECONDS):
+            while not over.wait(every):
                 now = timezone.now()
                 try:
                     if not Job.objects.held(self.job_id, self.fence).update(
