@@ -36,6 +36,10 @@ FLAT_STEPS = 5
 FLAT_GROUPS = 40
 #: Mean reward from which such a stop means that the task is solved.
 SOLVED_REWARD = 0.9
+#: A run that is stuck has failed unless a checkpoint is better than the start by more than this,
+IMPROVEMENT = 0.02
+#: and has collapsed where its last answers are worse than its best checkpoint by more than this.
+FALLEN = 0.15
 #: Mean reward up to which the grader found nothing to prefer.
 NO_REWARD = 0.02
 
@@ -104,6 +108,8 @@ class _Run:
         self.window = max(FLAT_STEPS, math.ceil(FLAT_GROUPS / self.batch))
         #: Flat share and mean reward of the last steps.
         self.recent: deque[tuple[float, float]] = deque(maxlen=self.window)
+        #: Validation reward before training, or where nothing is validated the training reward of the first step.
+        self.start = 0.0
         self.checkpoints = Checkpoints(job.directory / "checkpoints")
         self.state = job.directory / "resume" / "state.pt"
 
@@ -116,7 +122,7 @@ class _Run:
         for step in range(done + 1, self.settings.steps + 1):
             report = self._step(step)
             yield report
-            if report.message:  # solved
+            if report.message:  # nothing left to learn
                 return
             # Saved after the report was taken, so that none is lost; after a crash one may come twice.
             if step % RESUME_INTERVAL == 0 or report.checkpoint:
@@ -127,6 +133,7 @@ class _Run:
     def _baseline(self) -> StepReport:
         start = time.monotonic()
         valid = self._validate()
+        self.start = valid.mean if valid else 0.0
         message = ""
         if len(self.valid_rows) < len(self.job.valid_rows):
             message = f"Validation uses {len(self.valid_rows)} of the {len(self.job.valid_rows)} validation prompts."
@@ -151,12 +158,16 @@ class _Run:
         bonus = self.settings.entropy_bonus if answers.entropy < self.settings.entropy_target else 0.0
         self.learner.update(step, prompts, answers.tokens, graded.rewards, bonus)
         self.recent.append((_mean([float(f) for f in flat]), graded.mean))
-        solved = self._verdict(step)
-        valid, checkpoint = None, None
-        if solved or step % self.settings.eval_interval == 0 or step == self.settings.steps:
+        if step == 1 and not self.valid_rows:
+            self.start = graded.mean
+        valid, checkpoint, message, level = None, None, "", "info"
+        stuck = self._stuck()
+        if stuck or step % self.settings.eval_interval == 0 or step == self.settings.steps:
             valid = self._validate()
             record = {"valid_reward": valid.mean if valid else None, "train_reward": graded.mean}
             checkpoint = self.checkpoints.write(step, record, self.learner.save_adapter)
+        if stuck:
+            message, level = self._last_words(step)
         return StepReport(
             step=step,
             total_steps=self.settings.steps,
@@ -169,7 +180,8 @@ class _Run:
             seconds=time.monotonic() - start,
             errors=graded.errors + (valid.errors if valid else 0),
             checkpoint=checkpoint,
-            message=solved,
+            message=message,
+            level=level,
         )
 
     def _order(self, step: int) -> list[int]:
@@ -199,24 +211,32 @@ class _Run:
         found = dict(zip(keys, grades, strict=True))
         return _Graded([[found[i, text] for text in group] for i, group in enumerate(texts)])
 
-    def _verdict(self, step: int) -> str:
-        """A sentence where nothing is left to learn, '' to go on. Raises PolicyCollapsed."""
-        if len(self.recent) < self.window or any(flat <= FLAT_SHARE for flat, _ in self.recent):
-            return ""
+    def _stuck(self) -> bool:
+        """Whether nearly all groups have been flat for the whole window."""
+        return len(self.recent) == self.window and all(flat > FLAT_SHARE for flat, _ in self.recent)
+
+    def _last_words(self, step: int) -> tuple[str, str]:
+        """Sentence and level for a run that is stuck. Raises PolicyCollapsed where it is no better than at its start.
+
+        The checkpoint of ``step`` has been written.
+        """
         reward = _mean([r for _, r in self.recent])
         seen = f"for {self.window} steps nearly all prompts got answers that scored the same (mean reward {reward:.2f})"
         if reward >= SOLVED_REWARD:
-            return f"Solved at step {step}: {seen}, so there is nothing left to learn."
+            return f"Solved at step {step}: {seen}, so there is nothing left to learn.", "info"
         best = self.checkpoints.best()
-        kept = f"checkpoint {best['step']} (validation reward {best['valid_reward']:.2f}) is kept; " if best else ""
+        top = best["valid_reward"] if best else reward
+        if top > self.start + IMPROVEMENT:
+            kept = f"; the best checkpoint is that of step {best['step']} (validation reward {top:.2f})" if best else ""
+            name = "the policy collapsed" if reward < top - FALLEN else "it has settled"
+            return f"Stopped at step {step}, {name}: {seen}, so there is nothing left to learn{kept}.", "warn"
         if reward <= NO_REWARD:
             raise PolicyCollapsed(
-                f"Stopped at step {step}, no signal: {seen}; {kept}"
-                "add example turns to the prompt or give partial credit."
+                f"Stopped at step {step}, no signal: {seen}; add example turns to the prompt or give partial credit."
             )
         raise PolicyCollapsed(
-            f"Stopped at step {step}, the policy collapsed: {seen}; {kept}"
-            "try a lower learning rate, a higher entropy bonus or less partial credit for wrong answers."
+            f"Stopped at step {step}, the policy collapsed: {seen}, no better than before training;"
+            " try a lower learning rate, a higher entropy bonus or less partial credit for wrong answers."
         )
 
     # -- resume -------------------------------------------------------------------------------------------------
@@ -225,6 +245,7 @@ class _Run:
         progress = {
             "step": step,
             "recent": [list(r) for r in self.recent],
+            "start": self.start,
             "job": _fingerprint(self.job, self.settings),
         }
         replace_file(self.state, lambda path: self.learner.save(path, progress))
@@ -239,6 +260,7 @@ class _Run:
             raise ValueError("This job's folder holds the state of another job: start it in an empty folder.")
         self.learner.restore(saved)
         self.recent.extend((flat, reward) for flat, reward in progress["recent"])
+        self.start = progress["start"]
         return int(progress["step"])
 
 

@@ -95,10 +95,10 @@ class _Run:
 
     def _read(self, parents: Tensor, tokens: Tensor, position: int) -> None:
         """Puts one new token of every row through the model."""
-        self.prompt_of = self.prompt_of[parents]
-        context = PrefixContext(
-            shared=self.batch.seen_by(self.prompt_of), own=[(k[parents], v[parents]) for k, v in self.own]
-        )
+        if not torch.equal(parents, torch.arange(len(self.prompt_of))):  # copying the keys is worth avoiding
+            self.prompt_of = self.prompt_of[parents]
+            self.own = [(k[parents], v[parents]) for k, v in self.own]
+        context = PrefixContext(shared=self.batch.seen_by(self.prompt_of), own=self.own)
         at = (self.batch.lengths[self.prompt_of] + position)[:, None]
         self.logits = self.model.logits(self.model.hidden(tokens[:, None], at, context)[:, 0])
         self.own = context.seen

@@ -157,9 +157,34 @@ def test_collapse_stops_the_run_with_a_sentence(tiny_folder: Path, tmp_path: Pat
     assert [r.step for r in reports] == list(range(10))
     assert str(caught.value) == (
         "Stopped at step 10, the policy collapsed: for 10 steps nearly all prompts got answers that scored the same"
-        " (mean reward 0.10); checkpoint 4 (validation reward 0.10) is kept;"
+        " (mean reward 0.10), no better than before training;"
         " try a lower learning rate, a higher entropy bonus or less partial credit for wrong answers."
     )
+
+
+@pytest.mark.parametrize(("last", "words"), [(0.2, "the policy collapsed"), (0.5, "it has settled")])
+def test_a_run_that_got_better_and_is_stuck_ends_with_its_best(
+    tiny_folder: Path, tmp_path: Path, last: float, words: str
+) -> None:
+    """The grader plays the part: 0.1 before training, 0.5 at the first evaluation, then ``last`` for all answers."""
+    calls = 0
+
+    def play(pairs: Sequence[Any]) -> list[GradedAnswer]:
+        nonlocal calls
+        calls += 1
+        return always(0.1 if calls == 1 else 0.5 if calls <= 6 else last)(pairs)
+
+    reports = run(make_job(tmp_path / "job", tiny_folder, steps=40), play)
+    end = reports[-1]
+    mean = (4 * 0.5 + 6 * last) / 10
+    assert (end.step, end.level, end.message) == (
+        10,
+        "warn",
+        f"Stopped at step 10, {words}: for 10 steps nearly all prompts got answers that scored the same (mean reward"
+        f" {mean:.2f}), so there is nothing left to learn; the best checkpoint is that of step 4"
+        " (validation reward 0.50).",
+    )
+    assert end.checkpoint == tmp_path / "job/checkpoints/step-10"
 
 
 def test_a_grader_that_never_pays_is_no_signal(tiny_folder: Path, tmp_path: Path) -> None:
