@@ -80,7 +80,7 @@ class DuplicateIndex:
         threshold: Jaccard similarity from which two records are near duplicates (0–1], or None for exact only.
         shared: what ``shared_lines`` found in a sample of the same records.
 
-    Memory: about 1.5 kB per record kept, whatever the size of the records.
+    Memory: about 2 kB per record kept, whatever the size of the records.
     """
 
     def __init__(self, threshold: float | None = DEFAULT_THRESHOLD, shared: frozenset[str] = frozenset()) -> None:
