@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,8 +111,8 @@ def test_the_grader_sees_each_different_answer_once_with_its_whole_row(tiny_fold
             assert (sample["output_json"], sample["output_tools"]) == (None, [])
 
 
-@pytest.mark.parametrize("stop", [1, 5, 8])
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny_folder: Path, tmp_path: Path, stop: int) -> None:
+@pytest.mark.parametrize("stop", [1, 8])
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(tiny_folder: Path, tmp_path: Path, stop: int) -> None:
     whole = run(make_job(tmp_path / "whole", tiny_folder))
     job = make_job(tmp_path / "killed", tiny_folder)
     trainer = GrpoTrainer(tmp_path / "models", threads=1).train(job, wants_word)
@@ -127,6 +130,30 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tiny_folder: Path, tmp_
     expected, found = (adapter(tmp_path / name / "checkpoints/step-12") for name in ("whole", "killed"))
     assert found.keys() == expected.keys()
     assert all(torch.allclose(found[k], expected[k], atol=1e-6) for k in expected)
+
+
+def test_a_process_killed_while_grading_loses_three_steps_at_most(tiny_folder: Path, tmp_path: Path) -> None:
+    """SIGKILL in the sixth step, after the state of the fourth was written (it had a checkpoint)."""
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from tests.engine.language.test_grpo import make_job, run, wants_word\n"
+        "calls = 0\n"
+        "def grade(pairs):\n"
+        "    global calls\n"
+        "    calls += 1\n"
+        "    if calls == 8:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return wants_word(pairs)\n"
+        "run(make_job(Path(sys.argv[1]), Path(sys.argv[2])), grade)\n"
+    )
+    job = make_job(tmp_path / "killed", tiny_folder)
+    done = subprocess.run([sys.executable, "-c", code, job.directory, tiny_folder], cwd=Path(__file__).parents[3])
+    assert done.returncode == -signal.SIGKILL
+    after, whole = run(job), run(make_job(tmp_path / "whole", tiny_folder))
+    assert [(r.step, r.train_reward, r.valid_reward) for r in after] == [
+        (r.step, r.train_reward, r.valid_reward) for r in whole[5:]
+    ]
 
 
 def test_the_seed_decides_the_run(tiny_folder: Path, tmp_path: Path) -> None:

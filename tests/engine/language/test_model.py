@@ -154,6 +154,31 @@ def test_model_with_attention_of_its_own_is_refused(tiny_folder: Path, tmp_path:
         LanguageModel(folder)
 
 
+@pytest.mark.parametrize("kind", ["Qwen2", "Qwen3", "Mistral"])
+def test_relatives_of_llama_are_exact_too(tiny_folder: Path, tmp_path: Path, kind: str) -> None:
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=40,
+        hidden_size=32,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        initializer_range=0.3,
+        max_position_embeddings=96,
+        sliding_window=64,
+    )
+    getattr(transformers, f"{kind}ForCausalLM")(config).save_pretrained(tmp_path)
+    transformers.AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(tmp_path)
+    model = LanguageModel(tmp_path)
+    assert model.context == (64 if kind == "Mistral" else 96)
+    with torch.no_grad():
+        ours, plain = shared_log_probs(model, True), plain_log_probs(plain_network(tmp_path), model)
+    assert max(float((a - b).abs().max()) for a, b in zip(ours, plain, strict=True)) <= 1e-4
+
+
 def test_model_that_scales_its_scores_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
 
