@@ -110,14 +110,21 @@ class Command(JobCommand):
         report["sanitize"] = HygieneReport.model_validate(actions.last_result(dataset, actions.SANITIZE)).model_dump(
             mode="json"
         )
-        if not dataset.topics.topics:
-            self._act(dataset, actions.TOPICS, {"clusters": options["clusters"]})
-            dataset.refresh_from_db()
-        report["topics"] = actions.last_result(dataset, actions.TOPICS)
-        if dataset_facts(dataset).uncategorized:
+        report["topics"] = self._topics(dataset, options)
+        if dataset.topics.topics and dataset_facts(dataset).uncategorized:
             self._act(dataset, actions.CATEGORIZE, {})
         report["categorize"] = actions.last_result(dataset, actions.CATEGORIZE)
         report["coverage"] = coverage_report(dataset).to_json()
+
+    def _topics(self, dataset: Dataset, options: dict[str, Any]) -> dict[str, Any]:
+        """Records that do not fall into groups are no reason to stop: everything after works without topics."""
+        if not dataset.topics.topics:
+            try:
+                self._act(dataset, actions.TOPICS, {"clusters": options["clusters"]})
+            except CommandError as error:
+                return {"topics": [], "note": str(error)}
+            dataset.refresh_from_db()
+        return actions.last_result(dataset, actions.TOPICS)
 
     def _act(self, dataset: Dataset, action: str, params: dict[str, Any]) -> None:
         self.finish(actions.start(dataset, action, params, by=None))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from graders_app.core.presets import load_preset
+from graders_app.services import save_grader
+from rft_project.connections.services import local_connection
+from tests.engine.process import Engine
+from tests.factories import small_dataset
+from tests.worker import drain
+from wizard_app import services
+from wizard_app.items import preset_context
+from wizard_app.models import RFTJob
+from wizard_app.schemas import DryRunParams, SplitParams
+
+
+@pytest.fixture(scope="session")
+def running_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One real engine for all tests of the wizard that leave it running."""
+    engine = Engine(tmp_path_factory.mktemp("wizard-engine")).start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def engine(running_engine: Engine, settings: Any) -> Engine:
+    settings.ENGINE_URL, settings.ENGINE_KEY = running_engine.url, ""
+    return running_engine
+
+
+@pytest.fixture
+def graded_run(workspace: Any) -> RFTJob:
+    """A run on the small sample with a split and the preset for labels."""
+    dataset = small_dataset(workspace)
+    run = services.create_run(dataset, "First run", by=None)
+    services.split_run(run, SplitParams(ratio=0.7))
+    config = load_preset("label_partial_credit").build(preset_context(run.snapshot))
+    services.choose_grader(run, save_grader(workspace, "Labels", config, by=None))
+    return run
+
+
+def dry_run_params(run: RFTJob, **changes: Any) -> DryRunParams:
+    connection = local_connection(run.workspace)
+    return DryRunParams(**{"connection": str(connection.pk), "model": "classifier", "size": 20, "answers": 3} | changes)
+
+
+@pytest.fixture
+def sampled_run(graded_run: RFTJob, engine: Engine) -> RFTJob:
+    """A run whose dry run has ended."""
+    services.start_dry_run(graded_run, dry_run_params(graded_run), by=None)
+    drain(jump=True)
+    graded_run.refresh_from_db()
+    return graded_run
