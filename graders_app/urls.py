@@ -2,11 +2,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import pages
+from .views import commands, pages
 
 app_name = "graders"
 
 urlpatterns = [
     path("", pages.graders, name="graders"),
+    path("new/", pages.new_grader, name="new_grader"),
+    path("new/<slug:kind>/", pages.build_grader, name="build_grader"),
     path("<int:pk>/", pages.grader, name="grader"),
+    # commands: POST only
+    path("<int:pk>/save/", commands.save_grader, name="save_grader"),
+    path("<int:pk>/try/", commands.try_grader, name="try_grader"),
 ]

@@ -1,20 +1,47 @@
 from __future__ import annotations
 
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.http import Http404
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
 
-from graders_app import access
+from graders_app import access, panels, services
+from graders_app.core.errors import GraderError
+from graders_app.kinds import KINDS, PRESET_KINDS, TYPE_KINDS, libraries
 from graders_app.models import Grader
+from rft_project.connections.access import home_workspace
 from rft_project.web.http import Request
 
 
 @require_GET
 def graders(request: Request):
     found = Grader.objects.of(request.user).latest_versions()
-    return render(request, "graders_app/graders.html", {"graders": found})
+    return render(request, "graders_app/graders.html", {"rows": panels.rows(found)})
+
+
+@require_GET
+def new_grader(request: Request):
+    return render(request, "graders_app/new_grader.html", {"presets": PRESET_KINDS, "types": TYPE_KINDS})
+
+
+@require_http_methods(["GET", "POST"])
+def build_grader(request: Request, kind: str):
+    if kind not in KINDS:
+        raise Http404
+    way = KINDS[kind]
+    form = way.form(request.POST or None, initial={"name": way.title if way.preset else ""})
+    if request.method == "POST" and form.is_valid():
+        workspace, name = home_workspace(request.user), form.cleaned_data["name"]
+        try:
+            grader = services.create_grader(workspace, name, form.document(), preset=way.preset, by=request.user)
+        except GraderError as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+        else:
+            return redirect(grader)
+    context = {"form": form, "kind": way, "libraries": libraries()}
+    return render(request, "graders_app/build_grader.html", context, status=422 if form.errors else 200)
 
 
 @require_GET
 def grader(request: Request, pk: int):
-    grader = access.grader(request.user, pk)
-    return render(request, "graders_app/grader.html", {"grader": grader})
+    panel = panels.grader_panel(access.grader(request.user, pk))
+    return render(request, "graders_app/grader.html", {"panel": panel})

@@ -1,0 +1,220 @@
+"""One form per way to make a grader, and those of a grader's page. Each turns text into a document."""
+
+from __future__ import annotations
+
+import json
+
+from django import forms
+
+from graders_app.core.errors import GraderError
+from graders_app.core.presets import PresetContext, load_preset
+from graders_app.core.spec import METRICS as METRIC_NAMES
+from rft_project.platforms.types import JsonDict
+from rft_project.web.forms import StudioForm
+
+from .documents import read_document, read_object
+from .words import METRICS, OPERATIONS
+
+MAX_DOCUMENT = 1_000_000  # characters
+MAX_ANSWER = 200_000
+TEMPLATE_HINT = "Text, or a field in double braces: {{sample.output_text}}, {{item.reference_answer}}."
+DOCUMENT_ATTRS = {"class": "mono", "rows": 18, "spellcheck": "false", "autocapitalize": "off"}
+SOURCE_ATTRS = {"class": "mono", "rows": 16, "spellcheck": "false", "autocapitalize": "off"}
+FIRST_SOURCE = '''\
+def grade(sample, item):
+    """1 where the answer is the reference answer, half where it only contains it."""
+    answer = sample["output_text"].strip().lower()
+    right = item["reference_answer"].strip().lower()
+    if answer == right:
+        return 1.0
+    return 0.5 if right in answer else 0.0
+'''
+FIRST_DOCUMENT = {
+    "type": "multi",
+    "name": "answer_and_length",
+    "graders": {
+        "similar": {
+            "type": "text_similarity",
+            "name": "similar",
+            "input": "{{sample.output_text}}",
+            "reference": "{{item.reference_answer}}",
+            "evaluation_metric": "fuzzy_match",
+        },
+        "no_apology": {
+            "type": "python",
+            "name": "no_apology",
+            "source": 'def grade(sample, item):\n    return 0.0 if "sorry" in sample["output_text"].lower() else 1.0\n',
+        },
+    },
+    "calculate_output": "0.8 * similar + 0.2 * no_apology",
+}
+
+
+def text_lines(text: str) -> list[str]:
+    """Distinct lines that are not empty, in order."""
+    return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+
+
+class SourceField(forms.CharField):
+    """Python as it was typed, with the line ends of a file."""
+
+    widget = forms.Textarea(attrs=SOURCE_ATTRS)
+
+    def to_python(self, value):
+        return super().to_python(value).replace("\r\n", "\n")
+
+
+class NewGraderForm(StudioForm):
+    name = forms.CharField(label="Name", max_length=120, help_text="What it checks, for you and your team.")
+
+    def document(self) -> JsonDict:
+        """The grader document of the values. Raises GraderError, whose ``field`` may be a field of the form."""
+        raise NotImplementedError
+
+
+class PresetForm(NewGraderForm):
+    """A preset that needs nothing but the records."""
+
+    slug = "exact_label"
+
+    def context(self) -> PresetContext:
+        return PresetContext()
+
+    def document(self) -> JsonDict:
+        return load_preset(self.slug).build(self.context())
+
+
+class LabelsForm(PresetForm):
+    slug = "label_partial_credit"
+    labels = forms.CharField(
+        label="Labels",
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}),
+        help_text="One per line, as they stand in the reference answers.",
+    )
+
+    def context(self) -> PresetContext:
+        return PresetContext(labels=text_lines(self.cleaned_data["labels"]))
+
+
+class FormatForm(PresetForm):
+    slug = "format_compliance"
+    fields_wanted = forms.CharField(
+        label="Required fields",
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text="One per line: the keys that the JSON object of a good answer has.",
+    )
+
+    def context(self) -> PresetContext:
+        return PresetContext(json_fields=text_lines(self.cleaned_data["fields_wanted"]))
+
+
+class ConcisenessForm(PresetForm):
+    slug = "conciseness"
+    target_chars = forms.IntegerField(
+        label="Target length",
+        min_value=1,
+        max_value=100_000,
+        initial=400,
+        help_text="In characters. Up to here an answer gets the full score, twice as long gets half of that part.",
+    )
+
+    def context(self) -> PresetContext:
+        return PresetContext(typical_answer_chars=self.cleaned_data["target_chars"])
+
+
+class TemplatesForm(NewGraderForm):
+    input = forms.CharField(
+        label="Input", max_length=200_000, initial="{{sample.output_text}}", strip=False, help_text=TEMPLATE_HINT
+    )
+    reference = forms.CharField(
+        label="Reference",
+        max_length=200_000,
+        initial="{{item.reference_answer}}",
+        strip=False,
+        help_text="What the input is compared with: text, or a field of the record in double braces.",
+    )
+
+
+class StringCheckForm(TemplatesForm):
+    operation = forms.ChoiceField(label="The score is 1 where the input", choices=list(OPERATIONS.items()))
+    field_order = ["name", "input", "operation", "reference"]
+
+    def document(self) -> JsonDict:
+        return {"type": "string_check", **self.to_params()}
+
+
+class TextSimilarityForm(TemplatesForm):
+    evaluation_metric = forms.ChoiceField(label="What is compared", choices=[(n, METRICS[n]) for n in METRIC_NAMES])
+    field_order = ["name", "input", "reference", "evaluation_metric"]
+
+    def document(self) -> JsonDict:
+        return {"type": "text_similarity", **self.to_params()}
+
+
+class PythonForm(NewGraderForm):
+    source = SourceField(label="Source", max_length=300_000, strip=False, initial=FIRST_SOURCE)
+
+    def document(self) -> JsonDict:
+        return {"type": "python", **self.to_params()}
+
+
+class JsonForm(NewGraderForm):
+    config = forms.CharField(
+        label="Grader document",
+        max_length=MAX_DOCUMENT,
+        strip=False,
+        initial=json.dumps(FIRST_DOCUMENT, indent=2),
+        widget=forms.Textarea(attrs=DOCUMENT_ATTRS),
+        help_text="The grader format of OpenAI, any type.",
+    )
+
+    def document(self) -> JsonDict:
+        return read_document(self.cleaned_data["config"], "config")
+
+
+class EditForm(StudioForm):
+    """A change to the whole document. ``seen`` is the current version when the page was made."""
+
+    seen = forms.IntegerField(widget=forms.HiddenInput)
+    config = forms.CharField(
+        label="Grader document", max_length=MAX_DOCUMENT, strip=False, widget=forms.Textarea(attrs=DOCUMENT_ATTRS)
+    )
+
+    def document(self, config: JsonDict) -> JsonDict:
+        return read_document(self.cleaned_data["config"], "config")
+
+
+class SourceForm(StudioForm):
+    """A change to the source of a python grader, where JSON would be hard to type."""
+
+    seen = forms.IntegerField(widget=forms.HiddenInput)
+    source = SourceField(label="Source", max_length=300_000, strip=False)
+
+    def document(self, config: JsonDict) -> JsonDict:
+        return {**config, "source": self.cleaned_data["source"]}
+
+
+class TryForm(StudioForm):
+    answer = forms.CharField(
+        label="Answer to score",
+        max_length=MAX_ANSWER,
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="What the model would say; graders read it as sample.output_text.",
+    )
+    item = forms.CharField(
+        label="Record",
+        max_length=MAX_DOCUMENT,
+        strip=False,
+        widget=forms.Textarea(attrs={"class": "mono", "rows": 6, "spellcheck": "false", "autocapitalize": "off"}),
+        help_text="The fields of the record as JSON; graders read them as item.name.",
+    )
+
+    def clean_item(self):
+        try:
+            return read_object(self.cleaned_data["item"], "item")
+        except GraderError as error:
+            raise forms.ValidationError(str(error)) from None

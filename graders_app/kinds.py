@@ -1,0 +1,70 @@
+"""The ways to make a grader: presets and one form per type."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+
+from graders_app.core.jail import DEFAULT_POLICY
+from graders_app.core.presets import PRESETS
+
+from . import forms
+
+
+@dataclass(frozen=True)
+class Kind:
+    """``slug`` goes into the address; ``preset`` is the preset's slug or ''."""
+
+    slug: str
+    title: str
+    sentence: str
+    form: type[forms.NewGraderForm]
+    preset: str = ""
+    note: str = ""
+
+
+_PRESET_FORMS: dict[str, type[forms.PresetForm]] = {
+    form.slug: form for form in (forms.PresetForm, forms.LabelsForm, forms.FormatForm, forms.ConcisenessForm)
+}
+PRESET_KINDS = [
+    Kind(preset.slug, preset.title, preset.measures, _PRESET_FORMS[preset.slug], preset.slug)
+    for preset in PRESETS
+    if preset.slug in _PRESET_FORMS
+]
+TYPE_KINDS = [
+    Kind(
+        "string_check",
+        "String check",
+        "1 or 0: two texts are equal, or one contains the other.",
+        forms.StringCheckForm,
+    ),
+    Kind(
+        "text_similarity",
+        "Text similarity",
+        "How alike the answer and a reference are, by a metric of the field.",
+        forms.TextSimilarityForm,
+    ),
+    Kind(
+        "python",
+        "Python",
+        "A function of your own, grade(sample, item), that returns a number from 0 to 1.",
+        forms.PythonForm,
+        note="python",
+    ),
+    Kind(
+        "json",
+        "JSON document",
+        "Any grader of OpenAI's format: several graders joined by a formula, a judge, or one you have already.",
+        forms.JsonForm,
+    ),
+]
+KINDS = {kind.slug: kind for kind in [*PRESET_KINDS, *TYPE_KINDS]}
+
+
+@lru_cache(maxsize=1)
+def libraries() -> tuple[str, ...]:
+    """The libraries beyond Python's own that a python grader may import on this server."""
+    allowed = {name.split(".")[0] for name in DEFAULT_POLICY.allowed} - sys.stdlib_module_names
+    return tuple(sorted(name for name in allowed if find_spec(name) is not None))

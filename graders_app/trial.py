@@ -1,0 +1,87 @@
+"""Trying a grader on one answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graders_app.core.components import JudgeAnswer, JudgeError
+from graders_app.core.evaluate import GraderError, GraderIssue, GraderResult, Limits, make_sample, open_grader
+from graders_app.core.jail import JailUnavailable, probe
+from graders_app.core.spec import GraderSpec, PythonSpec, children
+from rft_project.platforms.types import JsonDict, Message
+
+from .documents import complete_item
+
+#: A person waits for the answer of a page: start-up gets less time than in a job.
+LIMITS = Limits(wall_seconds=2.0, boot_seconds=15.0)
+
+
+def no_judge(messages: list[Message], *, model: str, schema: JsonDict, sampling_params: JsonDict) -> JudgeAnswer:
+    """The judge where there is no connection: it says so, and the other components are graded."""
+    raise JudgeError(f"No connection is given to ask the judge {model}.")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One component's result: ``score`` None where it has none."""
+
+    name: str
+    score: float | None
+    problems: list[tuple[str, str, str]]  # (kind, sentence, line of source)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One scored answer, for reading; ``problem`` is a sentence where nothing could be graded at all."""
+
+    result: GraderResult | None = None
+    lines: tuple[Line, ...] = ()
+    whole: tuple[tuple[str, str, str], ...] = ()  # problems of no single component
+    problem: str = ""
+
+
+def run_trial(spec: GraderSpec, answer: str, item: JsonDict, *, limits: Limits = LIMITS) -> Trial:
+    """Score ``answer`` to ``item``. Does not raise for what the grader, the answer or the machine does."""
+    try:
+        with open_grader(spec, judge=no_judge, limits=limits) as grader:
+            result = grader.grade(make_sample(answer), complete_item(item))
+    except (GraderError, JailUnavailable) as error:
+        return Trial(problem=str(error))
+    sources = _sources(spec)
+    if spec.type != "multi":
+        return Trial(result, (), tuple(_problem(issue, sources) for issue in result.errors))
+    lines = [
+        Line(
+            name,
+            result.sub_rewards.get(name),
+            [_problem(issue, sources) for issue in result.errors if issue.component == name],
+        )
+        for name in children(spec)
+    ]
+    return Trial(
+        result, tuple(lines), tuple(_problem(issue, sources) for issue in result.errors if not issue.component)
+    )
+
+
+def jail_problem(spec: GraderSpec, *, limits: Limits = LIMITS) -> str:
+    """Why this machine cannot run the grader's python parts; '' where it can or there are none."""
+    if not _sources(spec):
+        return ""
+    try:
+        probe().require(limits.memory_bytes)
+    except JailUnavailable as error:
+        return str(error)
+    return ""
+
+
+def _sources(spec: GraderSpec) -> dict[str, str]:
+    multi = spec.type == "multi"
+    return {
+        name if multi else "": child.source for name, child in children(spec).items() if isinstance(child, PythonSpec)
+    }
+
+
+def _problem(issue: GraderIssue, sources: dict[str, str]) -> tuple[str, str, str]:
+    lines = sources.get(issue.component, "").splitlines()
+    there = issue.line is not None and issue.line <= len(lines)
+    return issue.kind, issue.message, lines[issue.line - 1].strip() if there and issue.line else ""
