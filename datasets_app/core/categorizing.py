@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .categorizing_keywords import KeywordMatcher, Match
 from .categorizing_model import Embed, TopicModel
 from .topics import TopicError, TopicTree
+from .topics_text import essences
 
 KEYWORD_ACCEPT = 0.9
 THRESHOLD = 0.7
@@ -89,7 +90,7 @@ class Categorizer:
         self.leaves = tree.leaves()
         if not self.leaves:
             raise TopicError("There are no topics to choose from: make topics first.")
-        taught = {name: list(texts) for name, texts in (examples or {}).items() if name in tree.topics}
+        taught = {name: essences(texts) for name, texts in (examples or {}).items() if name in tree.topics}
         sample = _sample([text for text in pool if text.strip()], seed)
         vectors = _embedded(embed, sample)
         self._model = TopicModel(tree, self.leaves, embed, taught, vectors, seed)
@@ -204,4 +205,4 @@ def _sample(texts: Sequence[str], seed: int) -> list[str]:
 
 
 def _embedded(embed: Embed, texts: Sequence[str]) -> NDArray[np.float32]:
-    return np.asarray(embed(list(texts)), np.float32) if texts else np.zeros((0, 0), np.float32)
+    return np.asarray(embed(essences(texts)), np.float32) if texts else np.zeros((0, 0), np.float32)

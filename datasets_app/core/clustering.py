@@ -4,13 +4,15 @@ Method: vectors are centred and averaged with their nearest neighbours (which pu
 is built over a sample, and every number of clusters is one cut of that tree, so that two levels nest by construction.
 Texts outside the sample, and confidences, come from the vote of the nearest neighbours in the sample.
 
-Number of clusters: the mean silhouette (cosine, of the vectors *before* averaging) is taken at each cut; it flattens
-rather than peaks on real text, so the *smallest* number within 8 % of the best is taken.
+Number of clusters: at each cut the mean silhouette (cosine, of the vectors *before* averaging), less the silhouette
+that the same method gets from vectors of the same spread without groups. That margin flattens rather than peaks on real
+text, so the *smallest* number whose margin is within 8 % (at least 0.015) of the best is taken.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,13 +29,13 @@ SAMPLE = 4000  # vectors the tree is built over: 16 M distances
 SCORED = 2000  # of these, how many the silhouette looks at
 NEIGHBOURS = 10
 PULL = 0.7  # weight of the neighbours' mean, applied twice
-NEAR_BEST = 0.92
+NEAR_BEST, NEAR = 0.08, 0.015  # how far from the best margin: relative, and absolute where structure is weak
 MAX_CLUSTERS = 150
-PER_CLUSTER = 8  # texts a cluster has on average at least
+PER_CLUSTER = 20  # texts a cluster has on average at least; in small sets the square root of their number counts
 FEW = 16  # fewer texts are one cluster
-NO_STRUCTURE = 0.05  # a best silhouette under this says the texts do not fall into groups
+NO_STRUCTURE = 0.02  # a best margin under this says the texts do not fall into groups
 SMALLEST = 3  # a cluster with fewer members is junk
-INCOHERENT = -0.03  # a cluster whose members' mean silhouette is under this is junk
+INCOHERENT, SMALL = -0.03, 0.03  # mean silhouette under which a cluster with so small a share of the texts is junk
 TWO_LEVELS_FROM = 13
 GROUPS = (3, 12)  # how many groups the upper level may have
 
@@ -42,8 +44,8 @@ GROUPS = (3, 12)  # how many groups the upper level may have
 class Clustering:
     """``labels[i]``: cluster 0..k-1 by size, or -1 for junk; ``confidence[i]``: share of neighbours in the same one.
 
-    ``groups[c]``: upper-level group of cluster c, empty where one level is enough. ``scores``: silhouette per number of
-    clusters tried, empty when the number was given.
+    ``groups[c]``: upper-level group of cluster c, empty where one level is enough. ``scores``: margin of the silhouette
+    per number of clusters tried, empty when the number was given.
     """
 
     labels: Labels
@@ -72,37 +74,36 @@ def cluster(vectors: Vectors, *, k: int | None = None, seed: int = 0) -> Cluster
     sample = _sample(n, SAMPLE, seed)
     points = _centred(vectors, vectors[sample])
     core = points[sample]
-    near, _ = neighbours(core, core, _reach(len(core)), skip_self=True)
-    tree = _Tree(ward_tree(_pulled(core, near).astype(np.float64))[0], len(core))
+    tree = _grow(core)
     probe = _sample(len(core), SCORED, seed + 1)
-    distances = np.clip(1.0 - core[probe] @ core[probe].T, 0.0, 2.0)
-    np.fill_diagonal(distances, 0.0)
+    distances = _distances(core[probe])
     scores: dict[int, float] = {}
     if k is None:
-        scores = {size: _silhouette(distances, tree.cut(size)[probe]) for size in candidates(len(core))}
+        scores = _margins(tree, probe, distances, _structureless(core[probe], seed))
         k = best_size(scores)
         if k == 1:
             return Clustering(np.zeros(n, np.int64), np.ones(n, np.float32), [], scores)
     k = min(k, len(core))
     labels = _without_junk(tree.cut(k), probe, distances)
-    group_of = _groups(tree, labels, scores, distances, probe)
+    group_of = _groups(tree, labels, distances, probe)
     every, confidence = _vote(points, core, sample, labels)
     return Clustering(every, confidence, group_of, scores)
 
 
 def candidates(n: int) -> list[int]:
     """Numbers of clusters to try for ``n`` texts: a geometric series from 2 with steps of about 10 %."""
-    most = max(2, min(MAX_CLUSTERS, n // PER_CLUSTER))
+    most = max(2, min(MAX_CLUSTERS, max(n // PER_CLUSTER, math.isqrt(n))))
     sizes = {round(2 * 1.1**step) for step in range(64)}
     return sorted(size for size in sizes if size <= most)
 
 
 def best_size(scores: dict[int, float]) -> int:
-    """Smallest number whose silhouette is within 8 % of the best; 1 when no number shows structure."""
+    """Smallest number whose margin is near enough to the best; 1 when no number shows structure."""
     best = max(scores.values())
     if best < NO_STRUCTURE:
         return 1
-    return min(size for size, score in scores.items() if score >= NEAR_BEST * best)
+    least = best - max(NEAR_BEST * best, NEAR)
+    return min(size for size, score in scores.items() if score >= least)
 
 
 def neighbours(
@@ -179,6 +180,36 @@ def _pulled(points: Vectors, near: NDArray[np.int64]) -> Vectors:
     return moved
 
 
+def _grow(points: Vectors) -> _Tree:
+    near, _ = neighbours(points, points, _reach(len(points)), skip_self=True)
+    return _Tree(ward_tree(_pulled(points, near).astype(np.float64))[0], len(points))
+
+
+def _distances(points: Vectors) -> NDArray[np.float32]:
+    distances = np.clip(1.0 - points @ points.T, 0.0, 2.0)
+    np.fill_diagonal(distances, 0.0)
+    return np.asarray(distances, np.float32)
+
+
+def _structureless(points: Vectors, seed: int) -> Vectors:
+    """Vectors of the same spread along every principal axis, but normally distributed: one cloud without groups."""
+    middle = points.mean(axis=0, keepdims=True)
+    _, scale, axes = np.linalg.svd(points - middle, full_matrices=False)
+    cloud = np.random.default_rng(seed).normal(size=(len(points), len(scale))) * scale / math.sqrt(len(points))
+    return unit(cloud @ axes)
+
+
+def _margins(
+    tree: _Tree, probe: NDArray[np.int64], distances: NDArray[np.float32], nothing: Vectors
+) -> dict[int, float]:
+    """Silhouette of every cut above that of the cut of the structureless vectors."""
+    chance, chance_distances = _grow(nothing), _distances(nothing)
+    return {
+        size: _silhouette(distances, tree.cut(size)[probe]) - _silhouette(chance_distances, chance.cut(size))
+        for size in candidates(tree.n)
+    }
+
+
 def _silhouette(distances: NDArray[np.float32], labels: Labels) -> float:
     present = len(np.unique(labels))
     if not 1 < present < len(labels):
@@ -187,7 +218,7 @@ def _silhouette(distances: NDArray[np.float32], labels: Labels) -> float:
 
 
 def _without_junk(labels: Labels, probe: NDArray[np.int64], distances: NDArray[np.float32]) -> Labels:
-    """Labels by size, largest 0; clusters that are tiny or do not hold together become -1."""
+    """Labels by size, largest 0; clusters that are tiny, or small and do not hold together, become -1."""
     names, counts = np.unique(labels, return_counts=True)
     coherence = dict.fromkeys(names.tolist(), 1.0)
     seen = labels[probe]
@@ -197,24 +228,20 @@ def _without_junk(labels: Labels, probe: NDArray[np.int64], distances: NDArray[n
     keep = [
         (-int(count), int(name))
         for name, count in zip(names, counts, strict=True)
-        if count >= SMALLEST and coherence[int(name)] >= INCOHERENT
+        if count >= SMALLEST and (coherence[int(name)] >= INCOHERENT or count > SMALL * len(labels))
     ]
     order = {name: rank for rank, (_, name) in enumerate(sorted(keep))}
     return np.array([order.get(int(label), UNKNOWN_CLUSTER) for label in labels], np.int64)
 
 
-def _groups(
-    tree: _Tree, labels: Labels, scores: dict[int, float], distances: NDArray[np.float32], probe: NDArray[np.int64]
-) -> list[int]:
+def _groups(tree: _Tree, labels: Labels, distances: NDArray[np.float32], probe: NDArray[np.int64]) -> list[int]:
     """The upper level: of the coarser cuts the one with the best silhouette, numbered by the first cluster in it."""
     k = int(labels.max(initial=-1)) + 1
     if k < TWO_LEVELS_FROM:
         return []
     sizes = range(GROUPS[0], min(GROUPS[1], k // 2) + 1)
-    coarse_scores = {
-        size: scores[size] if size in scores else _silhouette(distances, tree.cut(size)[probe]) for size in sizes
-    }
-    coarse = tree.cut(max(sizes, key=lambda size: (coarse_scores[size], -size)))
+    scores = {size: _silhouette(distances, tree.cut(size)[probe]) for size in sizes}
+    coarse = tree.cut(max(sizes, key=lambda size: (scores[size], -size)))
     order: dict[int, int] = {}
     # cuts of one tree nest, so any member tells the group of its whole cluster
     return [order.setdefault(int(coarse[np.flatnonzero(labels == c)[0]]), len(order)) for c in range(k)]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .clustering import UNKNOWN_CLUSTER, Clustering, Vectors, cluster
 from .labelling import Label, Labeller, label_groups, label_parents
 from .topics import TopicTree, parse_tree
+from .topics_text import essences
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
 LABEL_TEXTS = 300  # texts of a cluster that its name is made from, the most typical ones
@@ -34,6 +35,16 @@ class AutoTopics:
     chosen_by: str
     scores: dict[int, float]
 
+    def typical(self, most: int = 20) -> dict[str, list[int]]:
+        """Indices of each leaf's surest texts, best first: examples for the categorizer until people give theirs."""
+        order = sorted(range(len(self.assignments)), key=lambda i: (-self.assignments[i].confidence, i))
+        found: dict[str, list[int]] = {}
+        for index in order:
+            topic = self.assignments[index].topic
+            if topic is not None and len(found.setdefault(topic, [])) < most:
+                found[topic].append(index)
+        return found
+
 
 def auto_topics(
     texts: Sequence[str],
@@ -53,9 +64,10 @@ def auto_topics(
         return AutoTopics(
             TopicTree(), [AutoAssignment(None, 0.0)] * len(texts), "There is no text to find topics in.", {}
         )
-    vectors: Vectors = np.asarray(embed([texts[index] for index in present]), dtype=np.float32)
+    core = essences([texts[index] for index in present])
+    vectors: Vectors = np.asarray(embed(core), dtype=np.float32)
     found = cluster(vectors, k=k, seed=seed)
-    members = [[texts[present[i]] for i in found.members(c)[:LABEL_TEXTS]] for c in range(found.k)]
+    members = [[core[i] for i in found.members(c)[:LABEL_TEXTS]] for c in range(found.k)]
     labels = label_groups(members, labeller)
     tree = _tree(labels, members, found, labeller)
     assignments = [AutoAssignment(None, 0.0)] * len(texts)
@@ -95,6 +107,6 @@ def _chosen_by(found: Clustering, k: int | None, leaves: int) -> str:
     if found.k <= 1 and max(found.scores.values()) > 0 and len(found.groups) == 0 and leaves <= 1:
         return "The texts do not fall into groups that could be told apart: all are in one."
     return (
-        f"{leaves} topics: of {len(found.scores)} numbers of clusters tried, the smallest whose silhouette is within "
-        f"8 % of the best ({max(found.scores.values()):.2f})."
+        f"{leaves} topics: of {len(found.scores)} numbers of clusters tried, the smallest that separates the texts "
+        f"nearly as well as the best (silhouette {max(found.scores.values()):.2f} above chance)."
     )

@@ -22,7 +22,7 @@ def test_the_number_of_groups_is_found(count: int) -> None:
     found = cluster(vectors)
     assert count <= found.k <= 1.5 * count + 1
     assert normalized_mutual_info_score(truth, found.labels) > 0.9
-    assert found.scores[max(found.scores, key=lambda size: found.scores[size])] > 0.3
+    assert max(found.scores.values()) > 0.1
 
 
 def test_a_given_number_is_kept_and_labels_go_by_size() -> None:
@@ -100,12 +100,13 @@ def test_confidence_is_lower_between_groups() -> None:
 
 
 def test_candidates_and_the_choice_among_them() -> None:
-    assert candidates(16) == [2]
-    assert candidates(80) == [2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert candidates(16) == [2, 3, 4]
+    assert candidates(80) == [2, 3, 4, 5, 6, 7, 8]
     assert max(candidates(100_000)) <= 150
-    assert best_size({2: 0.2, 5: 0.46, 6: 0.5, 9: 0.49}) == 5  # 0.46 = 0.92 x 0.5
-    assert best_size({2: 0.2, 5: 0.45, 6: 0.5}) == 6
-    assert best_size({2: 0.01, 5: 0.04}) == 1
+    assert best_size({2: 0.2, 5: 0.461, 6: 0.5, 9: 0.49}) == 5  # within 8 % of 0.5
+    assert best_size({2: 0.2, 5: 0.459, 6: 0.5}) == 6
+    assert best_size({2: 0.01, 5: 0.031, 30: 0.045}) == 5  # within 0.015 where structure is weak
+    assert best_size({2: -0.01, 5: 0.019}) == 1
 
 
 def test_neighbours_are_exact() -> None:

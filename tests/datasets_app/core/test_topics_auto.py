@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
+from datasets_app.core.categorizing import Categorizer
 from datasets_app.core.labelling import Label
 from datasets_app.core.topics import parse_tree, snake_name
 from datasets_app.core.topics_auto import AutoAssignment, auto_topics
@@ -33,6 +34,26 @@ def test_the_number_is_chosen_by_the_data_and_said() -> None:
     found = auto_topics(texts, embed)
     assert 3 <= len(found.tree.leaves()) <= 12
     assert found.chosen_by.startswith(f"{len(found.tree.leaves())} topics: of {len(found.scores)} numbers of clusters")
+
+
+def test_typical_texts_teach_the_categorizer_what_was_found() -> None:
+    texts, _ = desk()
+    found = auto_topics(texts, embed, k=6)
+    typical = found.typical(most=8)
+    assert {name: len(indices) for name, indices in typical.items()} == dict.fromkeys(found.tree.leaves(), 8)
+    assert all(found.assignments[i].topic == name for name, indices in typical.items() for i in indices)
+    examples = {name: [texts[i] for i in indices] for name, indices in typical.items()}
+    sorted_again = Categorizer(found.tree, embed, pool=texts, examples=examples).assign(texts)
+    same = [one.topic == other.topic for one, other in zip(sorted_again, found.assignments, strict=True)]
+    assert sum(same) >= 0.95 * len(texts)
+
+
+def test_greetings_do_not_make_a_topic() -> None:
+    """Half of the texts as letters with the same courtesies: they stay in the topic of what they say."""
+    texts, intents = desk()
+    letters = [f"Dear Larkmoor team,\n{t}\nKind regards,\nAnna Novak" if i % 2 else t for i, t in enumerate(texts)]
+    found = auto_topics(letters, embed, k=6)
+    assert normalized_mutual_info_score(intents, [item.topic for item in found.assignments]) > 0.9
 
 
 def test_the_same_again() -> None:
