@@ -11,6 +11,12 @@ from rft_project.web.forms import StudioForm
 MAX_PASTE = 2_000_000  # characters; more is a file
 
 
+def set_choices(field: forms.Field, choices: list[tuple[str, str]]) -> None:
+    """Choices that are only known when the form is made."""
+    assert isinstance(field, forms.ChoiceField)
+    field.choices = choices
+
+
 class SourceForm(StudioForm):
     """Where traces come from: a file or pasted lines, exactly one of them."""
 
@@ -30,7 +36,7 @@ class SourceForm(StudioForm):
     )
 
     def clean(self):
-        cleaned = super().clean()
+        cleaned = super().clean() or {}
         file, pasted = cleaned.get("file"), (cleaned.get("pasted") or "").strip()
         if not self.errors and bool(file) == bool(pasted):
             raise forms.ValidationError("Choose a file or paste lines, one of the two.")
@@ -52,8 +58,8 @@ class ImportForm(StudioForm):
 
     def __init__(self, *args, formats, fields, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["format"].choices = formats
-        self.fields["reference_field"].choices = fields
+        set_choices(self.fields["format"], formats)
+        set_choices(self.fields["reference_field"], fields)
 
 
 class SanitizeForm(StudioForm):
@@ -83,7 +89,7 @@ class TopicsForm(StudioForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["template"].choices = [("", "Choose one"), *((t.key, t.title) for t in TEMPLATES.values())]
+        set_choices(self.fields["template"], [("", "Choose one"), *((t.key, t.title) for t in TEMPLATES.values())])
 
 
 class EditTopicForm(StudioForm):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -12,9 +12,6 @@ from datasets_app.core.records import Trace, loads
 from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.core.topics import TopicTree, parse_tree
 from rft_project.connections.models import Workspace
-
-if TYPE_CHECKING:
-    from rft_project.jobs.models import Job
 
 VALID, INVALID, DUPLICATE = "valid", "invalid", "duplicate"
 TRACE, GENERATED, MANUAL = "trace", "generated", "manual"
@@ -179,9 +176,6 @@ class ActionRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} of {self.dataset}"
-
-    if TYPE_CHECKING:
-        job: Job
 
 
 class Snapshot(models.Model):

@@ -41,7 +41,7 @@ def create_dataset(workspace: Workspace, name: str, *, by: HasPk | None) -> Data
     """Raises Refused when the workspace has a dataset of that name."""
     try:
         with transaction.atomic():
-            return Dataset.objects.create(workspace=workspace, name=name.strip(), created_by=by)
+            return Dataset.objects.create(workspace=workspace, name=name.strip(), created_by_id=by.pk if by else None)
     except IntegrityError:
         raise Refused(f"There is already a dataset called {name.strip()}; choose another name.", "name") from None
 
@@ -64,7 +64,9 @@ def stage(dataset: Dataset, file: UploadedFile | None, pasted: str, *, by: HasPk
         raise Refused(
             f"The file could not be kept: {error.strerror}. Free some space and try again.", "file"
         ) from error
-    return ImportBatch.objects.create(dataset=dataset, filename=name or "upload", path=str(path), created_by=by)
+    return ImportBatch.objects.create(
+        dataset=dataset, filename=name or "upload", path=str(path), created_by_id=by.pk if by else None
+    )
 
 
 @dataclass
@@ -90,7 +92,8 @@ class Preview:
 def preview(batch: ImportBatch) -> Preview:
     """Look at the first ``PREVIEWED`` lines. A file that cannot be read at all has ``error`` set."""
     found = Preview()
-    traces, counted = [], {}
+    traces: list[Trace] = []
+    counted: dict[str, int] = {}
     try:
         for parsed in itertools.islice(read_traces(Path(batch.path)), PREVIEWED):
             found.read += 1

@@ -66,7 +66,7 @@ def _edit(dataset: Dataset, form: EditTopicForm) -> str:
         edit = topic_edits.rename(tree, name, new)
         described = topic_edits.describe(edit.tree, new, values["description"])
         worded = topic_edits.set_keywords(described.tree, new, form.keyword_list())
-        edit = topics.Edit(worded.tree, edit.moves, edit.sentence if new != name else f"{name} was changed.")
+        edit = topic_edits.Edit(worded.tree, edit.moves, edit.sentence if new != name else f"{name} was changed.")
     replace_tree(dataset, edit.tree, edit.sentence, edit.moves)
     return edit.sentence
 

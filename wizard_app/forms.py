@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 
 from graders_app.core.presets import PRESETS
@@ -73,7 +75,9 @@ class DryRunForm(StudioForm):
 
     def __init__(self, *args, models: list[tuple[str, str]], **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["model"].choices = models
+        model = self.fields["model"]
+        assert isinstance(model, forms.ChoiceField)
+        model.choices = models
 
 
 class OverrideForm(StudioForm):
@@ -97,11 +101,11 @@ class TrainForm(StudioForm):
 
 def _field(name: str, bound: Bound) -> forms.Field:
     label = bound.label or name.replace("_", " ").capitalize()
-    common = {"label": label, "required": False, "help_text": bound.help, "initial": bound.default}
+    common: dict[str, Any] = {"label": label, "required": False, "help_text": bound.help, "initial": bound.default}
     if bound.choices:
         return forms.ChoiceField(choices=[(c, c) for c in bound.choices], **common)
-    kind = forms.IntegerField if bound.integer else forms.FloatField
-    return kind(min_value=bound.minimum, max_value=bound.maximum, **common)
+    common |= {"min_value": bound.minimum, "max_value": bound.maximum}
+    return forms.IntegerField(**common) if bound.integer else forms.FloatField(**common)
 
 
 class PlaygroundForm(StudioForm):

@@ -27,7 +27,7 @@ def chosen(run: RFTJob, kind: str, value: str, *, by: HasPk | None) -> Grader:
     if run.snapshot is None:
         raise Refused("Split the dataset first.")
     preset = load_preset(value)
-    config = preset.build(preset_context(run.snapshot))
+    config = preset.build(preset_context(run.frozen))
     return save_grader(run.workspace, f"{preset.title}, {run.dataset.name}"[:120], config, preset=preset.slug, by=by)
 
 

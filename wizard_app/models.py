@@ -58,6 +58,18 @@ class RFTJob(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("wizard:run", args=[self.pk])
 
+    @property
+    def frozen(self) -> Snapshot:
+        """The snapshot; only for steps that open after the split."""
+        assert self.snapshot is not None
+        return self.snapshot
+
+    @property
+    def platform_connection(self) -> Connection:
+        """The connection; only for steps that open after the dry run has chosen one."""
+        assert self.connection is not None
+        return self.connection
+
 
 class StepResult(models.Model):
     """What a step was given (``params``, ``input_digest``) and what came out (``summary``).

@@ -36,7 +36,7 @@ def framing(run: RFTJob) -> list[Message]:
 
 def ask(run: RFTJob, prompt: str) -> Answers:
     """Greedy answers of base and tuned model. Raises PlatformError."""
-    platform = platform_for(run.connection)
+    platform = platform_for(run.platform_connection)
     messages = [*framing(run), {"role": "user", "content": prompt}]
     texts = []
     for model in (run.base_model, run.tuned_model):

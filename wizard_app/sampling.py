@@ -89,7 +89,7 @@ def _ask(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, co
     ctx.progress.begin("Asking the model", done=done, total=len(items) * plan.answers)
     if not todo:
         return
-    platform = platform_for(run.connection)
+    platform = platform_for(run.platform_connection)
     requests = {item.pk: _request(item, plan, have.get(item.pk, 0)) for item in todo}
     calls = run_pool(
         todo,

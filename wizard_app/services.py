@@ -176,7 +176,7 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: HasPk | None) -> Job
     info = model_info(connection, params.model)
     if info is None:
         raise Refused(f"{connection.name} has no model called {params.model} that can be trained; choose another.")
-    most = answer_tokens(run.snapshot, info.max_answer_tokens)
+    most = answer_tokens(run.frozen, info.max_answer_tokens)
     settled = params.model_copy(update={"max_tokens": params.max_tokens or most})
     with transaction.atomic():
         run.connection, run.base_model = connection, params.model
@@ -192,20 +192,20 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: HasPk | None) -> Job
 
 def plan_of(run: RFTJob, params: DryRunParams) -> Plan:
     """What the dry run asks of each prompt."""
-    info = model_info(run.connection, params.model)
+    info = model_info(run.platform_connection, params.model)
     return Plan(
         connection_pk=str(run.connection_id),
         model=params.model,
         answers=params.answers,
         temperature=params.temperature,
-        max_tokens=params.max_tokens or answer_tokens(run.snapshot, None),
+        max_tokens=params.max_tokens or answer_tokens(run.frozen, None),
         seed=params.seed,
         allowed=_allowed(run, info),
     )
 
 
 def _allowed(run: RFTJob, info: ModelInfo | None) -> list[str]:
-    return allowed_answers(run.snapshot) if info is not None and info.needs_allowed_answers else []
+    return allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else []
 
 
 def override_no_go(run: RFTJob, reason: str, *, by: Any) -> None:
@@ -280,7 +280,7 @@ def deploy(run: RFTJob, *, by: Any) -> Deployment:
     found = run.deployments.filter(model=run.tuned_model, ended_at=None).first()
     if found is not None:
         return found
-    platform = platform_for(run.connection)
+    platform = platform_for(run.platform_connection)
     handle = platform.deploy(DeployRequest(key=f"{run.training_key}:deploy", model=run.tuned_model, name=run.name))
     status = platform.deployment(handle)
     deployment, _ = Deployment.objects.get_or_create(

@@ -42,7 +42,7 @@ def run_sanitize(ctx: JobContext) -> HygieneReport:
     return report_of(dataset)
 
 
-def _index(dataset: Dataset, last: int) -> DuplicateIndex | None:
+def _index(dataset: Dataset, last: int) -> DuplicateIndex:
     threshold = dataset.sanitizing.near_duplicates
     sample = dataset.records.order_by("pk").select_related("raw")[:SAMPLED].iterator(chunk_size=BATCH)
     index = DuplicateIndex(threshold, shared_lines(record.trace for record in sample))

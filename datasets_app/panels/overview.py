@@ -168,18 +168,18 @@ def _coverage_chart(report: CoverageReport, finding: str) -> BarChart:
         tone = {"under": "warn", "over": "note", "ok": "good"}[entry.status]
         cells.append((name, number(entry.count), share, target, gap, Cell(entry.status, badge=tone)))
     if report.unknown:
-        share = 100 * report.unknown / (report.total_records + report.unknown)
+        part = 100 * report.unknown / (report.total_records + report.unknown)
         rows.append(
             BarRow(
                 "unknown",
-                share,
+                part,
                 text=number(report.unknown),
-                more=percent(share / 100),
+                more=percent(part / 100),
                 note="no topic fits well enough",
                 hatched=True,
             )
         )
-        cells.append(("unknown", number(report.unknown), percent(share / 100), "", "", Cell("review", badge="note")))
+        cells.append(("unknown", number(report.unknown), percent(part / 100), "", "", Cell("review", badge="note")))
     table = Table.of("Coverage by topic", ("Topic", "Records", "Share", "Target", "Gap", "Status"), cells)
     return bar_rows(rows, finding=finding, target_label="target share", table=table)
 

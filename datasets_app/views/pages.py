@@ -88,8 +88,8 @@ def rejected(request: Request, pk: int, batch_pk: int):
         lines = "".join(f"{line.text}\n" for line in batch.rejected.iterator())
         headers = {"Content-Disposition": 'attachment; filename="rejected.jsonl"'}
         return HttpResponse(lines.encode("utf-8", "replace"), content_type="text/plain", headers=headers)
-    context = {"dataset": batch.dataset, "batch": batch, "lines": batch.rejected.all()[:200]}
-    context["steps"] = dataset_steps(batch.dataset, here="A")
+    steps = dataset_steps(batch.dataset, here="A")
+    context = {"dataset": batch.dataset, "batch": batch, "lines": batch.rejected.all()[:200], "steps": steps}
     return render(request, "datasets_app/rejected.html", context)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -18,7 +18,7 @@ def workspaces(user: Any) -> list[Workspace]:
     return list(Workspace.objects.of(user).order_by("pk"))
 
 
-def home_workspace(user: AbstractBaseUser) -> Workspace:
+def home_workspace(user: User) -> Workspace:
     """The workspace new things go to: the user's first one, made on the first visit."""
     found = Workspace.objects.of(user).order_by("pk").first()
     if found is not None:

@@ -42,12 +42,12 @@ def run_evaluate(ctx: JobContext) -> ResultsSummary:
 def evaluation_plan(run: RFTJob, model: str) -> Plan:
     """Greedy, one answer each, as long as in the dry run."""
     assert run.snapshot is not None and run.connection is not None
-    info = model_info(run.connection, run.base_model)
+    info = model_info(run.platform_connection, run.base_model)
     dry_run = run.steps.filter(step=flow.DRY_RUN).first()
     longest = (dry_run.params.get("max_tokens") if dry_run is not None else None) or answer_tokens(
         run.snapshot, info.max_answer_tokens if info else None
     )
-    allowed = allowed_answers(run.snapshot) if info is not None and info.needs_allowed_answers else []
+    allowed = allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else []
     return Plan(str(run.connection_id), model, 1, 0.0, longest, allowed=allowed)
 
 
@@ -56,7 +56,7 @@ def pairs_of(run: RFTJob, items: list[SnapshotItem], base_key: str, tuned_key: s
     rewards: dict[tuple[str, int], float] = {}
     asked = Rollout.objects.filter(run=run, sampling_key__in=[base_key, tuned_key]).exclude(reward=None)
     for key, item, reward in asked.values_list("sampling_key", "item", "reward"):
-        rewards[key, item] = reward
+        rewards[key, item] = float(reward or 0.0)
     return [
         Pair(item.pk, rewards[base_key, item.pk], rewards[tuned_key, item.pk], item.topic or None)
         for item in items

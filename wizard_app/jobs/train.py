@@ -27,7 +27,7 @@ def run_train(ctx: JobContext) -> TrainResult:
     run = RFTJob.objects.select_related("snapshot", "connection", "workspace", "dataset").get(pk=ctx.params["run"])
     if run.connection is None or run.snapshot is None:
         raise JobFailed("The run has no connection or split any more; go back and choose them.", "incomplete")
-    platform = platform_for(run.connection)
+    platform = platform_for(run.platform_connection)
     try:
         ctx.check()
         if not run.training_handle:
@@ -46,18 +46,18 @@ def run_train(ctx: JobContext) -> TrainResult:
 def training_request(run: RFTJob) -> TrainingRequest:
     """Exactly what is sent: the frozen rows, the frozen grader, the settings, and the key of this intent."""
     assert run.snapshot is not None and run.connection is not None
-    info = model_info(run.connection, run.base_model)
+    info = model_info(run.platform_connection, run.base_model)
     params = TrainParams.model_validate(run.steps.get(step=flow.TRAIN).params)
     return TrainingRequest(
         key=run.training_key,
         model=run.base_model,
-        train_rows=rows_of(run.snapshot, TRAIN),
-        valid_rows=rows_of(run.snapshot, VALID),
+        train_rows=rows_of(run.frozen, TRAIN),
+        valid_rows=rows_of(run.frozen, VALID),
         grader=run.grader_config or {},
         hyperparameters=params.hyperparameters,
         suffix=params.suffix,
         seed=params.seed,
-        allowed_answers=allowed_answers(run.snapshot) if info is not None and info.needs_allowed_answers else [],
+        allowed_answers=allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else [],
     )
 
 

@@ -65,7 +65,7 @@ class GraderPanel:
 
 def grader_panel(run: RFTJob) -> GraderPanel:
     assert run.snapshot is not None
-    context = preset_context(run.snapshot)
+    context = preset_context(run.frozen)
     presets = [PresetLine(preset, *preset.available(context)) for preset in PRESETS]
     state = flow.state_of(run, flow.GRADER)
     chosen = GraderSummary.model_validate(state.result.summary) if state.result and state.done else None
@@ -105,7 +105,7 @@ def model_choices(run: RFTJob) -> tuple[list[tuple[str, str]], str]:
 def train_form(run: RFTJob, data: Any = None) -> tuple[TrainForm | None, str]:
     """The settings of the run's base model, or the sentence why they cannot be shown."""
     try:
-        info = model_info(run.connection, run.base_model) if run.connection is not None else None
+        info = model_info(run.platform_connection, run.base_model) if run.connection is not None else None
     except PlatformError as error:
         return None, str(error)
     if info is None:

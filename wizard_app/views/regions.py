@@ -17,7 +17,12 @@ def dry_run_work(request: Request, pk: int):
     panel = work_panel(run)
     page = reverse("wizard:dry_run", args=[pk])
     return region(
-        request, "wizard_app/_dry_run_work.html", {"work": panel}, version=panel.version, refresh=not panel.is_live, page=page
+        request,
+        "wizard_app/_dry_run_work.html",
+        {"work": panel},
+        version=panel.version,
+        refresh=not panel.is_live,
+        page=page,
     )
 
 
@@ -27,7 +32,12 @@ def training(request: Request, pk: int):
     panel = training_panel(run)
     page = reverse("wizard:train", args=[pk])
     return region(
-        request, "wizard_app/_training.html", {"panel": panel}, version=panel.version, refresh=not panel.is_live, page=page
+        request,
+        "wizard_app/_training.html",
+        {"panel": panel},
+        version=panel.version,
+        refresh=not panel.is_live,
+        page=page,
     )
 
 
@@ -37,5 +47,10 @@ def comparison(request: Request, pk: int):
     panel = results_panel(run)
     page = reverse("wizard:results", args=[pk])
     return region(
-        request, "wizard_app/_comparison.html", {"panel": panel}, version=panel.version, refresh=not panel.is_live, page=page
+        request,
+        "wizard_app/_comparison.html",
+        {"panel": panel},
+        version=panel.version,
+        refresh=not panel.is_live,
+        page=page,
     )

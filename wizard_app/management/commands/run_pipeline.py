@@ -133,7 +133,7 @@ class Command(JobCommand):
         wanted, preset = options["grader"], ""
         if wanted.startswith(PRESET):
             preset = load_preset(wanted.removeprefix(PRESET)).slug
-            config = load_preset(preset).build(preset_context(run.snapshot))
+            config = load_preset(preset).build(preset_context(run.frozen))
         else:
             try:
                 config = json.loads(Path(wanted).read_text(encoding="utf-8"))

@@ -91,7 +91,8 @@ class Command(BaseCommand):
                 link = f"http://{HOST}:{port}{sign_in_link(first_owner())}"
                 connections.close_all()
                 self.say(
-                    f"\nRFT Studio is ready. Sign in with this link (works once):\n\n    {link}\n\nCtrl-C stops everything.\n"
+                    f"\nRFT Studio is ready. Sign in with this link (works once):\n\n    {link}\n\n"
+                    "Ctrl-C stops everything.\n"
                 )
                 while not self.stopping.wait(LOOK_SECONDS):
                     for child in children:
