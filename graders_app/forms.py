@@ -61,7 +61,7 @@ class SourceField(forms.CharField):
     widget = forms.Textarea(attrs=SOURCE_ATTRS)
 
     def to_python(self, value):
-        return super().to_python(value).replace("\r\n", "\n")
+        return (super().to_python(value) or "").replace("\r\n", "\n")
 
 
 class NewGraderForm(StudioForm):
@@ -174,10 +174,22 @@ class JsonForm(NewGraderForm):
         return read_document(self.cleaned_data["config"], "config")
 
 
-class EditForm(StudioForm):
-    """A change to the whole document. ``seen`` is the current version when the page was made."""
+class ChangeForm(StudioForm):
+    """``seen`` is the current version when the page was made; two such forms stand on one page."""
 
     seen = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, auto_id=f"{type(self).__name__.lower()}_%s", **kwargs)
+
+    def document(self, config: JsonDict) -> JsonDict:
+        """The next version of ``config``. Raises GraderError."""
+        raise NotImplementedError
+
+
+class EditForm(ChangeForm):
+    """A change to the whole document."""
+
     config = forms.CharField(
         label="Grader document", max_length=MAX_DOCUMENT, strip=False, widget=forms.Textarea(attrs=DOCUMENT_ATTRS)
     )
@@ -186,10 +198,9 @@ class EditForm(StudioForm):
         return read_document(self.cleaned_data["config"], "config")
 
 
-class SourceForm(StudioForm):
+class SourceForm(ChangeForm):
     """A change to the source of a python grader, where JSON would be hard to type."""
 
-    seen = forms.IntegerField(widget=forms.HiddenInput)
     source = SourceField(label="Source", max_length=300_000, strip=False)
 
     def document(self, config: JsonDict) -> JsonDict:

@@ -1,0 +1,57 @@
+"""For operators: looking only. What users wrote stays out of the lists."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from rft_project.jobs.admin import ReadOnly
+
+from .models import ActionRun, Dataset, DatasetRecord, ImportBatch, RejectedLine, Snapshot
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ReadOnly):
+    list_display = ["name", "workspace", "created_by", "created_at"]
+    list_select_related = ["workspace", "created_by"]
+    search_fields = ["name"]
+
+
+@admin.register(ImportBatch)
+class ImportBatchAdmin(ReadOnly):
+    list_display = [
+        "filename", "dataset", "format", "imported", "already_present", "unreadable", "created_by", "created_at",
+        "finished_at", "error",
+    ]  # fmt: skip
+    list_select_related = ["dataset", "created_by"]
+    search_fields = ["filename", "dataset__name"]
+
+
+@admin.register(RejectedLine)
+class RejectedLineAdmin(ReadOnly):
+    list_display = ["batch", "line", "reason"]
+    list_select_related = ["batch"]
+    exclude = ["text"]
+    show_full_result_count = False
+
+
+@admin.register(DatasetRecord)
+class DatasetRecordAdmin(ReadOnly):
+    list_display = ["id", "dataset", "verdict", "code", "tokens", "topic", "confidence", "method", "source"]
+    list_filter = ["verdict", "source"]
+    list_select_related = ["dataset"]
+    search_fields = ["=id", "=span_id"]
+    exclude = ["preview"]
+    show_full_result_count = False  # counting a million rows for a number nobody reads
+
+
+@admin.register(ActionRun)
+class ActionRunAdmin(ReadOnly):
+    list_display = ["action", "dataset", "job", "created_at"]
+    list_filter = ["action"]
+    list_select_related = ["dataset", "job"]
+
+
+@admin.register(Snapshot)
+class SnapshotAdmin(ReadOnly):
+    list_display = ["id", "dataset", "content_hash", "created_at"]
+    list_select_related = ["dataset"]
