@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from datasets_app.actions import CATEGORIZE, start
+from datasets_app.actions import CATEGORIZE, TOPICS, last_result, start
 from datasets_app.core.categorizing import Categorizer
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.core.topics_auto import auto_topics
@@ -19,7 +19,7 @@ from rft_project.platforms.static_embeddings import embed
 from rft_project.platforms.types import last_user_text
 
 BATCH = 1000
-POOL = 900  # within what one query can name
+POOL = 4000  # texts that show how the dataset words things
 MOST = 20_000  # texts that clustering looks at; the rest is sorted into what it finds
 WRITTEN = ["topic", "confidence", "method", "needs_review", "secondary_topics"]
 
@@ -43,8 +43,14 @@ def run_topics(ctx: JobContext) -> dict[str, Any]:
     ctx.check()
     with transaction.atomic():
         replace_tree(dataset, found.tree, f"{len(found.tree.leaves())} topics found in the data replaced the tree.")
-        start(dataset, CATEGORIZE, {"assigned_by": "topics"}, by=ctx.job.requested_by)
-    return {"topics": found.tree.leaves(), "chosen_by": found.chosen_by, "records": len(records)}
+        start(dataset, CATEGORIZE, {}, by=ctx.job.requested_by)
+    typical = {leaf: [records[at].pk for at in indices] for leaf, indices in found.typical().items()}
+    return {
+        "topics": found.tree.leaves(),
+        "chosen_by": found.chosen_by,
+        "records": len(records),
+        "typical": typical,
+    }
 
 
 def run_categorize(ctx: JobContext) -> dict[str, Any]:
@@ -73,11 +79,21 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
 
 
 def _taught(dataset: Dataset) -> dict[str, list[str]]:
-    """What people decided by hand teaches the run."""
+    """What people decided by hand teaches the run, beside the records that the found topics were made from."""
     manual = dataset.records.filter(method="manual", verdict=VALID).exclude(topic=UNKNOWN).select_related("raw")
-    taught: dict[str, list[str]] = defaultdict(list)
+    taught = _typical(dataset)
     for record in manual.iterator(chunk_size=BATCH):
         taught[str(record.topic)].append(last_user_text(record.trace.messages))
+    return taught
+
+
+def _typical(dataset: Dataset) -> dict[str, list[str]]:
+    """The most typical records of each found topic that is still in the tree."""
+    taught: dict[str, list[str]] = defaultdict(list)
+    leaves = set(dataset.topics.leaves())
+    for leaf, keys in (last_result(dataset, TOPICS).get("typical") or {}).items():
+        if leaf in leaves:
+            taught[leaf] = texts_of(list(dataset.records.filter(pk__in=keys).select_related("raw")))
     return taught
 
 

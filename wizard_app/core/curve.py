@@ -158,6 +158,9 @@ def _collapse(curve: Curve) -> CurveWarning | None:
     points = _series(curve, "flat_share")[-FLAT_STEPS:]
     if len(points) < FLAT_STEPS or min(value for _, value in points) <= FLAT_SHARE:
         return None
+    rewards = _series(curve, "train_reward")[-FLAT_STEPS:]
+    if rewards and _mean(rewards) >= DONE_REWARD:
+        return None  # all alike because all are right: the task is solved
     sentence = (
         f"For {FLAT_STEPS} steps at least {min(v for _, v in points):.0%} of the prompts got answers of one reward: "
         "nothing is left to learn from, or the policy has collapsed."

@@ -114,7 +114,7 @@ def dry_run_panel(run: RFTJob, tab: str = "lowest") -> DryRunPanel | None:
         dataset_tone=QUALITY[diagnosis.dataset.quality],
         grader_tone=QUALITY[diagnosis.grader.quality],
         spread=histogram(
-            rewards.histogram,
+            _tens(rewards.histogram),
             finding=f"Scores of {rewards.count} answers, mean {rewards.mean:.2f}.",
             mean=rewards.mean,
             low=rewards.edges[0] if rewards.edges else 0.0,
@@ -127,6 +127,11 @@ def dry_run_panel(run: RFTJob, tab: str = "lowest") -> DryRunPanel | None:
         samples=_samples(run, result, items, tab),
         override=str(stored.params.get("override", "")),
     )
+
+
+def _tens(counts: list[int]) -> list[int]:
+    """Twenty bins as ten, so that the labels under the columns have room; what is not twenty stays as it is."""
+    return [a + b for a, b in zip(counts[::2], counts[1::2], strict=True)] if len(counts) == 20 else counts
 
 
 def _buckets(summary: DryRunSummary, scores: list[PromptScores]) -> Buckets:

@@ -87,6 +87,14 @@ class TrainingPanel:
         return self.valid - self.baseline if self.valid is not None and self.baseline is not None else None
 
     @property
+    def lead(self) -> str:
+        return change(self.gain) if self.gain is not None else "No change yet"
+
+    @property
+    def lead_tone(self) -> str:
+        return "" if self.gain is None or abs(self.gain) <= 0.005 else "good" if self.gain > 0 else "bad"
+
+    @property
     def step(self) -> int:
         return max((points[-1][0] for points in self.series.values()), default=0)
 

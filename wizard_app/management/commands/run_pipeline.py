@@ -124,7 +124,8 @@ class Command(JobCommand):
             except CommandError as error:
                 return {"topics": [], "note": str(error)}
             dataset.refresh_from_db()
-        return actions.last_result(dataset, actions.TOPICS)
+        found = actions.last_result(dataset, actions.TOPICS)
+        return {key: value for key, value in found.items() if key != "typical"}
 
     def _act(self, dataset: Dataset, action: str, params: dict[str, Any]) -> None:
         self.finish(actions.start(dataset, action, params, by=None))
