@@ -24,6 +24,8 @@ except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR: the folder {DATA_DIR} cannot be made: {error.strerror}.") from error
 ENGINE_URL = env_str("ENGINE_URL", "http://127.0.0.1:8765/v1")
 ENGINE_KEY = env_str("ENGINE_KEY", "")
+# host:port pairs inside private networks that connections may call; all other private addresses are refused.
+ALLOWED_PRIVATE_ENDPOINTS = env_list("ALLOWED_PRIVATE_ENDPOINTS", "")
 # Plain HTTP is for one's own machine: without it cookies are secure and every request is sent to HTTPS.
 INSECURE_HTTP = env_bool("INSECURE_HTTP")
 

@@ -14,6 +14,7 @@ urlpatterns = [
     path("datasets/", include("datasets_app.urls")),
     path("graders/", include("graders_app.urls")),
     path("runs/", include("wizard_app.urls")),
+    path("connections/", include("rft_project.connections.urls")),
     path("sign-in/", views.SignIn.as_view(), name="sign_in"),
     path("sign-in/<str:token>/", views.sign_in_by_link, name="sign_in_by_link"),
     path("sign-out/", LogoutView.as_view(), name="sign_out"),

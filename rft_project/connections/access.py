@@ -29,8 +29,22 @@ def home_workspace(user: User) -> Workspace:
     return workspace
 
 
+def owned_workspaces(user: Any) -> list[Workspace]:
+    """Workspaces whose connections the user may change, oldest first; the first visit makes one."""
+    home_workspace(user)
+    return list(Workspace.objects.filter(memberships__user=user, memberships__role=OWNER).order_by("pk"))
+
+
 def connection(user: Any, pk: UUID) -> Connection:
-    return get_object_or_404(Connection.objects.filter(workspace__memberships__user=user), pk=pk)
+    found = Connection.objects.select_related("workspace").filter(workspace__memberships__user=user)
+    return get_object_or_404(found, pk=pk)
+
+
+def owned_connection(user: Any, pk: UUID) -> Connection:
+    """A connection the user may change: 404 for members as well as for strangers."""
+    found = connection(user, pk)
+    require_owner(user, found.workspace)
+    return found
 
 
 def require_owner(user: Any, workspace: Workspace) -> None:

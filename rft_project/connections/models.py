@@ -13,6 +13,7 @@ from django.db import models
 from .sealing import seal, unseal
 
 OWNER, MEMBER = "owner", "member"
+SHOWN = 4  # last characters of a key that people may see
 
 
 class WorkspaceQuerySet(models.QuerySet["Workspace"]):
@@ -59,6 +60,11 @@ class Connection(models.Model):
     sealed = models.TextField(editable=False)
     checked_at = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=500, blank=True)
+    # What may be shown without opening the credentials: a key's last characters, an address somebody entered, and what
+    # the last good check found the account able to do.
+    hint = models.CharField(max_length=8, blank=True, editable=False)
+    address = models.CharField(max_length=300, blank=True, editable=False)
+    abilities = models.JSONField(default=dict, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -75,6 +81,13 @@ class Connection(models.Model):
     def set_credentials(self, values: dict[str, Any]) -> None:
         """Seal ``values`` into the row (not saved yet)."""
         self.sealed = seal(json.dumps(values), self._identity)
+        key = str(values.get("api_key") or "")
+        self.hint = key[-SHOWN:] if len(key) >= SHOWN * 4 else ""  # of a short key even that would tell too much
+        self.address = str(values.get("base_url") or "")
+
+    def resealed(self) -> str:
+        """The credentials under the current key. Raises SealError."""
+        return seal(unseal(self.sealed, self._identity), self._identity)
 
     def credentials(self) -> dict[str, Any]:
         """Opened credentials; only the client factory in ``services`` calls this."""

@@ -7,23 +7,29 @@ import re
 
 SHAPES = re.compile(
     r"sk-[A-Za-z0-9_-]{8,}"
-    r"|AKIA[0-9A-Z]{16}"
-    r"|(?<=Bearer )[A-Za-z0-9._~+/=-]{8,}"
-    r"|(?i:(?<=api[-_]key[\"' :=])|(?<=password[\"' :=])|(?<=secret[\"' :=]))[^\s\"',}]{6,}"
+    r"|A[KS]IA[0-9A-Z]{16}"
+    r"|(?i:(?<=Bearer )[A-Za-z0-9._~+/=-]{8,})"
+    # A telling name, then a value behind quotes, colon or equals sign; the name stays.
+    r"|(?P<name>(?i:api[-_ ]?key|password|secret(?:[-_]?(?:access[-_]?)?key)?)[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]{6,}"
 )
 
 
 def scrub(text: str) -> str:
     """``text`` without anything that looks like a credential."""
-    return SHAPES.sub("***", text)
+    return SHAPES.sub(lambda found: f"{found['name'] or ''}***", text)
 
 
 class SecretFilter(logging.Filter):
-    """Rewrites the finished message, so that secrets among the arguments are caught as well."""
+    """Rewrites the finished message and the traceback, so that secrets among the arguments are caught as well."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
         clean = scrub(message)
         if clean != message:
             record.msg, record.args = clean, ()
+        if record.exc_info and not record.exc_text:
+            # A formatter uses this text where there is one.
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = scrub(record.exc_text)
         return True

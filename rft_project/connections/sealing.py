@@ -44,6 +44,11 @@ def _keys() -> dict[str, bytes]:
     return keys
 
 
+def check_keys() -> None:
+    """Raises ImproperlyConfigured unless the server has at least one key, all of them of the right form."""
+    _keys()
+
+
 def seal(plain: str, bound_to: str) -> str:
     """Encrypt ``plain`` so that it opens only together with ``bound_to`` (the row's identity)."""
     key_id, key = next(iter(_keys().items()))

@@ -5,43 +5,173 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
 from django.utils import timezone
 
 from rft_project.platforms import build
 from rft_project.platforms.base import Platform
+from rft_project.platforms.endpoints import refusal
 from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.types import Access
 
-from .models import Connection, Workspace
+from .models import AuditEntry, Connection, Workspace
+from .scrub import scrub
+from .sealing import SealError
 
 LOCAL_NAME = "This machine"
+_MOST_NAMES = 20  # trainable models listed with a connection
+
+
+class Refused(Exception):
+    """A request that cannot be met; the text is one sentence for people. ``field``: the form's field it is about."""
+
+    def __init__(self, sentence: str, field: str | None = None) -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 def local_connection(workspace: Workspace) -> Connection:
     """The connection to our own engine, made when first asked for; its address and key are the server's settings."""
-    found = workspace.connections.filter(kind="local").first()
+    own = workspace.connections.filter(kind="local", address="")
+    found = own.first()
     if found is not None:
         return found
     connection = Connection(workspace=workspace, kind="local", name=LOCAL_NAME)
     connection.set_credentials({})
-    connection.save()
+    try:
+        with transaction.atomic():
+            connection.save(force_insert=True)
+    except IntegrityError:  # somebody else made it just now
+        return own.get()
     return connection
 
 
+def is_own_engine(connection: Connection) -> bool:
+    """True for the engine of this server, which every workspace has; another engine has an address of its own."""
+    return connection.kind == "local" and not connection.address
+
+
+def address_refusal(url: str) -> str:
+    """The sentence why an address somebody entered must not be called, '' when it may be."""
+    return refusal(url, allowed=settings.ALLOWED_PRIVATE_ENDPOINTS)
+
+
 def platform_for(connection: Connection) -> Platform:
-    """Build the adapter. Raises SealError or PlatformError, each with a sentence for people."""
-    values: dict[str, Any] = connection.credentials()
-    if connection.kind == "local":
-        # The engine of this server moves with the settings; nothing of it is stored.
-        values = {"base_url": settings.ENGINE_URL, "api_key": settings.ENGINE_KEY, **values}
+    """Build the adapter. Raises PlatformError with a sentence for people.
+
+    An entered address is judged on every use: what its name leads to may have changed since it was saved.
+    """
+    try:
+        values: dict[str, Any] = connection.credentials()
+    except SealError as problem:
+        raise PlatformError(f"{connection.name}: {problem}") from None
+    address = values.get("base_url")
+    if address:
+        sentence = address_refusal(str(address))
+        if sentence:
+            raise PlatformError(sentence)
+    elif connection.kind == "local":
+        # The engine of this server moves with the settings; its key goes to no other address.
+        values = {**values, "base_url": settings.ENGINE_URL, "api_key": settings.ENGINE_KEY}
     return build(connection.kind, values)
 
 
-def check(connection: Connection) -> str:
+def examine(connection: Connection) -> dict[str, Any]:
+    """Call the platform for real; returns what the account can do there. Raises PlatformError."""
+    platform = platform_for(connection)
+    platform.check()
+    found = platform.capabilities()
+    trained = [m for m in found.models if m.method == "reinforcement"]
+    usable = [m for m in trained if m.access is not Access.RETIRED] if found.train else []
+    return {
+        "answers": sum(m.access is not Access.RETIRED for m in found.models) if found.sample else 0,
+        "trains": [m.label for m in usable][:_MOST_NAMES],
+        "closed": [m.label for m in trained if m not in usable][:_MOST_NAMES],
+        "embeds": found.embed,
+        "notice": found.notice,
+    }
+
+
+def check(connection: Connection, *, by: Any = None) -> str:
     """Call the platform once; remembers and returns the error's sentence, '' when all is well."""
+    changes: dict[str, Any] = {"checked_at": timezone.now(), "last_error": ""}
     try:
-        platform_for(connection).check()
-        error = ""
+        changes["abilities"] = examine(connection)
     except PlatformError as problem:
-        error = str(problem)[:500]
-    Connection.objects.filter(pk=connection.pk).update(checked_at=timezone.now(), last_error=error)
-    return error
+        changes["last_error"] = _said(problem)
+        _audit_failure(connection, problem, by)
+    Connection.objects.filter(pk=connection.pk).update(**changes)
+    return str(changes["last_error"])
+
+
+def add(workspace: Workspace, kind: str, name: str, values: dict[str, Any], *, by: Any) -> Connection:
+    """Save a connection that was called and answered. Raises Refused with the platform's or our own sentence."""
+    name = name.strip()
+    if name.casefold() == LOCAL_NAME.casefold():
+        raise Refused(f"“{LOCAL_NAME}” is this server's own engine; choose another name.", "name")
+    if workspace.connections.filter(name=name).exists():
+        raise _taken(name)
+    connection = Connection(workspace=workspace, kind=kind, name=name)
+    _set_checked(connection, values, by)
+    try:
+        with transaction.atomic():
+            connection.save(force_insert=True)
+            AuditEntry.write("add connection", connection, workspace=workspace, actor=by, detail=kind)
+    except IntegrityError:
+        raise _taken(name) from None
+    return connection
+
+
+def replace_credentials(connection: Connection, values: dict[str, Any], *, by: Any) -> None:
+    """Put other credentials in the place of the old ones, once they answered. All are given anew, so that no stored
+    key ever goes to another address. Raises Refused."""
+    if is_own_engine(connection):
+        raise Refused("The engine of this server takes its address and key from the server's settings.")
+    _set_checked(connection, values, by)
+    with transaction.atomic():
+        connection.save(update_fields=["sealed", "hint", "address", "abilities", "checked_at", "last_error"])
+        AuditEntry.write("replace credentials", connection, workspace=connection.workspace, actor=by)
+
+
+def delete(connection: Connection, *, by: Any) -> None:
+    """Raises Refused where runs rest on it, and for the engine of this server."""
+    if is_own_engine(connection):
+        raise Refused("The engine of this server is always there; it costs nothing and needs no key.")
+    try:
+        with transaction.atomic():
+            AuditEntry.write("delete connection", connection, workspace=connection.workspace, actor=by)
+            connection.delete()
+    except ProtectedError:
+        raise Refused(f"Runs use {connection.name}, so it stays; to change its key, enter a new one.") from None
+
+
+def reseal(connection: Connection) -> bool:
+    """Seal the credentials with the first key; False when they changed meanwhile (then they are newer). Raises
+    SealError."""
+    sealed = connection.resealed()
+    return bool(Connection.objects.filter(pk=connection.pk, sealed=connection.sealed).update(sealed=sealed))
+
+
+def _set_checked(connection: Connection, values: dict[str, Any], by: Any) -> None:
+    connection.set_credentials(values)
+    try:
+        connection.abilities = examine(connection)
+    except PlatformError as problem:
+        _audit_failure(connection, problem, by)
+        raise Refused(_said(problem)) from None
+    connection.checked_at, connection.last_error = timezone.now(), ""
+
+
+def _audit_failure(connection: Connection, problem: PlatformError, by: Any) -> None:
+    detail = _said(problem)
+    AuditEntry.write("connection check failed", connection, workspace=connection.workspace, actor=by, detail=detail)
+
+
+def _said(problem: PlatformError) -> str:
+    """The sentence as it may be stored and shown."""
+    return scrub(str(problem)).replace("\x00", "")[:500]
+
+
+def _taken(name: str) -> Refused:
+    return Refused(f"There is already a connection called {name}; choose another name.", "name")

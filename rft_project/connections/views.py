@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from rft_project.connections import access, services
+from rft_project.connections.forms import FORMS
+from rft_project.connections.panels import connections_panel, label_of, offer
+
+SECRETS = ("api_key",)
+
+
+class Request(HttpRequest):
+    """A request of somebody who is signed in."""
+
+    user: User
+
+
+@require_GET
+def connections(request: Request) -> HttpResponse:
+    services.local_connection(access.home_workspace(request.user))
+    return render(request, "connections/connections.html", {"panel": connections_panel(request.user)})
+
+
+@sensitive_post_parameters(*SECRETS)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def new_connection(request: Request, kind: str) -> HttpResponse:
+    workspaces = access.owned_workspaces(request.user)
+    if kind not in FORMS or not workspaces:
+        raise Http404
+    described = offer(kind)
+    form = FORMS[kind](request.POST or None, workspaces=workspaces, initial={"name": described.label})
+    if request.method == "POST" and form.is_valid():
+        workspace = form.cleaned_data.get("workspace", workspaces[0])
+        try:
+            made = services.add(workspace, kind, form.cleaned_data["name"], form.credentials(), by=request.user)
+        except services.Refused as refused:
+            form.add_error(refused.field, str(refused))
+        else:
+            messages.success(request, f"{made.name} answered and is saved.")
+            return redirect("connections:connections")
+    context = {"form": form, "offer": described}
+    return render(request, "connections/new_connection.html", context, status=422 if form.errors else 200)
+
+
+@sensitive_post_parameters(*SECRETS)
+@never_cache
+@require_http_methods(["GET", "POST"])
+def credentials(request: Request, pk: UUID) -> HttpResponse:
+    connection = access.owned_connection(request.user, pk)
+    if services.is_own_engine(connection) or connection.kind not in FORMS:
+        raise Http404
+    form = FORMS[connection.kind](request.POST or None, initial={"base_url": connection.address})
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.replace_credentials(connection, form.credentials(), by=request.user)
+        except services.Refused as refused:
+            form.add_error(refused.field, str(refused))
+        else:
+            messages.success(request, f"{connection.name} answered; the new credentials are saved.")
+            return redirect("connections:connections")
+    context = {"form": form, "connection": connection, "platform": label_of(connection.kind)}
+    return render(request, "connections/credentials.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def check(request: Request, pk: UUID) -> HttpResponse:
+    connection = access.connection(request.user, pk)
+    sentence = services.check(connection, by=request.user)
+    if sentence:
+        messages.error(request, f"{connection.name}: {sentence}")
+    else:
+        messages.success(request, f"{connection.name} works.")
+    return redirect("connections:connections")
+
+
+@require_POST
+def delete(request: Request, pk: UUID) -> HttpResponse:
+    connection = access.owned_connection(request.user, pk)
+    try:
+        services.delete(connection, by=request.user)
+        messages.success(request, f"{connection.name} is deleted.")
+    except services.Refused as refused:
+        messages.error(request, str(refused))
+    return redirect("connections:connections")
