@@ -174,6 +174,11 @@ class JsonForm(NewGraderForm):
         return read_document(self.cleaned_data["config"], "config")
 
 
+def _rows(text: str) -> int:
+    """Rows of a text area that shows ``text`` without much empty space; long lines are wrapped at about 60."""
+    return min(30, max(6, sum(1 + len(line) // 60 for line in text.splitlines()) + 1))
+
+
 class ChangeForm(StudioForm):
     """``seen`` is the current version when the page was made; two such forms stand on one page."""
 
@@ -181,6 +186,8 @@ class ChangeForm(StudioForm):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, auto_id=f"{type(self).__name__.lower()}_%s", **kwargs)
+        for name in {"config", "source"} & set(self.fields):
+            self.fields[name].widget.attrs["rows"] = _rows(str(self[name].value() or ""))
 
     def document(self, config: JsonDict) -> JsonDict:
         """The next version of ``config``. Raises GraderError."""

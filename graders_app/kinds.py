@@ -15,21 +15,27 @@ from . import forms
 
 @dataclass(frozen=True)
 class Kind:
-    """``slug`` goes into the address; ``preset`` is the preset's slug or ''."""
+    """``slug`` goes into the address; ``preset`` is the preset's slug or ''; ``needs``: what of the records."""
 
     slug: str
     title: str
     sentence: str
     form: type[forms.NewGraderForm]
     preset: str = ""
-    note: str = ""
+    needs: str = ""
 
 
 _PRESET_FORMS: dict[str, type[forms.PresetForm]] = {
     form.slug: form for form in (forms.PresetForm, forms.LabelsForm, forms.FormatForm, forms.ConcisenessForm)
 }
+_NEEDS = {
+    "exact_label": "A reference answer in each record.",
+    "label_partial_credit": "A reference answer in each record, which is one of these labels.",
+    "format_compliance": "Nothing but the answer; no reference answer.",
+    "conciseness": "Nothing but the question and the answer; what the answer says is not looked at.",
+}
 PRESET_KINDS = [
-    Kind(preset.slug, preset.title, preset.measures, _PRESET_FORMS[preset.slug], preset.slug)
+    Kind(preset.slug, preset.title, preset.measures, _PRESET_FORMS[preset.slug], preset.slug, _NEEDS[preset.slug])
     for preset in PRESETS
     if preset.slug in _PRESET_FORMS
 ]
@@ -51,7 +57,6 @@ TYPE_KINDS = [
         "Python",
         "A function of your own, grade(sample, item), that returns a number from 0 to 1.",
         forms.PythonForm,
-        note="python",
     ),
     Kind(
         "json",

@@ -35,6 +35,7 @@ def test_pages_fit_and_a_sample_is_scored_in_place(live_server, exact, python, m
                         page.get_by_label("Record").fill('{"reference_answer": "shipping", "wanted": []}')
                         page.get_by_role("button", name="Score").click()
                         expect(page.locator("#try_result")).to_contain_text("ZeroDivisionError")
+                    page.evaluate("scrollTo(0, 0)")
                     shot(page, name)
                     assert (name, width, overflow(page), page.problems) == (name, width, 0, [])
                 page.context.close()
