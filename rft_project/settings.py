@@ -87,8 +87,12 @@ TEMPLATES = [
 
 try:
     DATABASES = {"default": dj_database_url.parse(env_str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'studio.sqlite3'}"))}
-except (ValueError, dj_database_url.UnknownSchemeError) as error:
-    raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {str(error).splitlines()[0]}.") from error
+except (ValueError, dj_database_url.UnknownSchemeError):
+    DATABASES = {"default": {"ENGINE": ""}}
+if not DATABASES["default"]["ENGINE"].endswith(("sqlite3", "postgresql")):
+    raise ImproperlyConfigured(
+        "DATABASE_URL cannot be used; write postgres://user:password@host/name or sqlite:////path/of/the/file."
+    )
 # One connection per process, kept: django-q2 opens one per task otherwise (5 times slower).
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):

@@ -32,8 +32,6 @@ class Command(BaseCommand):
             except SealError as problem:
                 failed += 1
                 self.stderr.write(f"{connection.name}: {problem}")
-        self.stdout.write(
-            f"Credentials sealed anew: {sealed}; already under the first key: {already}; failed: {failed}."
-        )
+        self.stdout.write(f"Sealed anew: {sealed}, already under the first key: {already}, not opened: {failed}.")
         if failed:
             sys.exit(1)
