@@ -11,6 +11,7 @@ from datasets_app.actions import CATEGORIZE, TOPICS, last_result, start
 from datasets_app.core.categorizing import Categorizer
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.core.topics_auto import auto_topics
+from datasets_app.helper import helper_of
 from datasets_app.models import VALID, Dataset, DatasetRecord
 from datasets_app.topic_commands import replace_tree
 from rft_project.jobs.context import JobContext
@@ -37,7 +38,9 @@ def run_topics(ctx: JobContext) -> dict[str, Any]:
     ctx.progress.begin("Reading", total=len(records))
     texts = texts_of(records)
     ctx.progress.begin("Looking for groups", total=0, note=f"{len(records):,} messages compared with each other")
-    found = auto_topics(texts, lambda batch: embed(batch), k=ctx.params.get("clusters"))
+    helper = helper_of(dataset.workspace, ctx.log)
+    labeller = helper.label if helper is not None else None
+    found = auto_topics(texts, lambda batch: embed(batch), k=ctx.params.get("clusters"), labeller=labeller)
     if not found.tree.topics:
         raise JobFailed("The messages do not fall into groups that could be named; choose a template instead.", "none")
     ctx.check()
@@ -62,7 +65,14 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
     last = ctx.cursor.get("last", 0)
     records = dataset.records.filter(verdict=VALID).exclude(method="manual").order_by("pk").select_related("raw")
     ctx.progress.begin("Sorting", done=records.filter(pk__lte=last).count(), total=records.count())
-    categorizer = Categorizer(tree, lambda batch: embed(batch), examples=_taught(dataset), pool=_pool(dataset))
+    helper = helper_of(dataset.workspace, ctx.log)
+    categorizer = Categorizer(
+        tree,
+        lambda batch: embed(batch),
+        examples=_taught(dataset),
+        pool=_pool(dataset),
+        helper=helper.sort if helper is not None else None,
+    )
     while chunk := list(records.filter(pk__gt=last)[:BATCH]):
         for record, found in zip(chunk, categorizer.assign(texts_of(chunk)), strict=True):
             record.topic = found.topic or UNKNOWN

@@ -13,7 +13,7 @@ from rft_project.platforms import build
 from rft_project.platforms.base import Platform
 from rft_project.platforms.endpoints import refusal
 from rft_project.platforms.errors import PlatformError
-from rft_project.platforms.types import Access
+from rft_project.platforms.types import Access, SampleRequest
 
 from .models import AuditEntry, Connection, Workspace
 from .scrub import scrub
@@ -144,6 +144,20 @@ def delete(connection: Connection, *, by: Any) -> None:
             connection.delete()
     except ProtectedError:
         raise Refused(f"Runs use {connection.name}, so it stays; to change its key, enter a new one.") from None
+
+
+def set_helper(connection: Connection, model: str, *, by: Any) -> None:
+    """Let ``model`` name topics and sort doubtful records; '' for no helper. Raises Refused when it does not answer."""
+    model = model.strip()[:200]
+    if model:
+        question = SampleRequest(model=model, messages=[{"role": "user", "content": "Say yes."}], max_tokens=16)
+        try:
+            platform_for(connection).sample(question)
+        except (PlatformError, SealError) as problem:
+            raise Refused(f"{model} does not answer, so it was not saved: {scrub(str(problem))}") from None
+    connection.helper_model = model
+    connection.save(update_fields=["helper_model"])
+    AuditEntry.write("set helper model", connection, workspace=connection.workspace, actor=by, detail=model)
 
 
 def reseal(connection: Connection) -> bool:

@@ -91,3 +91,15 @@ def delete(request: Request, pk: UUID) -> HttpResponse:
     except services.Refused as refused:
         messages.error(request, str(refused))
     return redirect("connections:connections")
+
+
+@require_POST
+def set_helper(request: Request, pk: UUID) -> HttpResponse:
+    connection = access.owned_connection(request.user, pk)
+    try:
+        services.set_helper(connection, request.POST.get("model", ""), by=request.user)
+        word = f"{connection.helper_model} helps from now on" if connection.helper_model else "has no helper model now"
+        messages.success(request, f"{connection.name}: {word}.")
+    except services.Refused as refused:
+        messages.error(request, str(refused))
+    return redirect("connections:connections")

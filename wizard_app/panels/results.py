@@ -124,9 +124,9 @@ def _pairs(run: RFTJob, summary: ResultsSummary, tab: str) -> list[Comparison]:
 
 def snippet_of(run: RFTJob) -> str:
     """Code to call the tuned model: the field's own SDK, nothing of ours."""
-    address = run.connection.credentials().get("base_url") if run.connection else None
+    address = run.connection.address if run.connection else ""
     if run.connection is not None and run.connection.kind == "local":
-        address = settings.ENGINE_URL
+        address = address or settings.ENGINE_URL
     base = f'base_url="{address}", ' if address else ""
     return (
         "from openai import OpenAI\n\n"
