@@ -48,12 +48,17 @@ class SummaryPanel:
 
     @property
     def valid_figure(self) -> str | None:
-        return share_figure(self.facts.valid, self.facts.total)
+        checked = self.facts.unchecked < self.facts.total
+        return share_figure(self.facts.valid, self.facts.total) if checked else None
 
-    valid_unit = "%"
+    @property
+    def valid_unit(self) -> str:
+        return "%" if self.valid_figure else ""
 
     @property
     def valid_say(self) -> str:
+        if self.facts.unchecked and self.facts.unchecked == self.facts.total:
+            return "Known once the records are checked."
         if self.facts.unchecked:
             return f"{self.facts.unchecked:,} are not fully checked yet."
         return f"{self.facts.valid:,} can be used, {self.facts.invalid:,} are set aside."

@@ -61,4 +61,11 @@ def topic_work(request: Request, pk: int):
 def import_work(request: Request, pk: int, batch_pk: int):
     batch = access.batch(request.user, pk, batch_pk)
     panel = panels.import_panel(batch)
-    return region(request, "datasets_app/_import_work.html", {"panel": panel}, version=panel.version, page=panel.page)
+    return region(
+        request,
+        "datasets_app/_import_work.html",
+        {"panel": panel},
+        version=panel.version,
+        refresh=not panel.is_live,
+        page=panel.page,
+    )

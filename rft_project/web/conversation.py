@@ -19,6 +19,8 @@ ROLES = {
     "prompt": ("Prompt", "user"),
     "reference": ("Reference", "ref"),
 }
+FRAMING = ("System", "Developer")
+SHOWN_TURNS = 8  # longer conversations are folded
 LONGEST = 20_000  # characters of one block; the raw record holds the rest
 PARTS = {"image_url": "image", "input_image": "image", "input_audio": "audio", "file": "file", "input_file": "file"}
 
@@ -107,6 +109,18 @@ def turn(message: Any, label: str = "") -> Turn:
     if css == "tool":
         blocks = [Block("call", _pretty(block.text)) if block.kind == "text" else block for block in blocks]
     return Turn(label or spoken, css, blocks or [Block("other", "[empty]")])
+
+
+def folded(found: list[Turn]) -> dict[str, list[Turn]]:
+    """A long conversation with its middle (examples, an old exchange) folded away: ``opening``, ``folded``, ``turns``.
+
+    The system prompt and the last two turns stay in sight.
+    """
+    opening = [found[0]] if found and found[0].label in FRAMING else []
+    rest = found[len(opening) :]
+    if len(rest) <= SHOWN_TURNS:
+        return {"opening": [], "folded": [], "turns": found}
+    return {"opening": opening, "folded": rest[:-2], "turns": rest[-2:]}
 
 
 def turns(messages: Any) -> list[Turn]:

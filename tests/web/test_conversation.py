@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from django.template import Context, Template
 
-from rft_project.web.conversation import LONGEST, Block, turn, turns
+from rft_project.web.conversation import LONGEST, Block, folded, turn, turns
 
 
 def draw(messages: object) -> str:
@@ -98,3 +98,17 @@ def test_hostile_tool_calls_stay_text():
     html = draw([{"role": "assistant", "tool_calls": [{"function": {"name": hostile, "arguments": hostile}}]}])
     assert html.count("&lt;script&gt;") == 2
     assert "<script" not in html
+
+
+def test_a_long_conversation_folds_its_middle_away():
+    talk = [{"role": "system", "content": "frame"}]
+    talk += [{"role": ("user", "assistant")[n % 2], "content": f"turn {n}"} for n in range(9)]
+    parts = folded(turns(talk))
+    said = {name: [turn.blocks[0].text for turn in found] for name, found in parts.items()}
+    assert said == {
+        "opening": ["frame"],
+        "folded": [f"turn {n}" for n in range(7)],
+        "turns": ["turn 7", "turn 8"],
+    }
+    short = turns(talk[:9])
+    assert folded(short) == {"opening": [], "folded": [], "turns": short}

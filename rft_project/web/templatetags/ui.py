@@ -225,7 +225,7 @@ def tone(state: object) -> str:
 
 @register.inclusion_tag("ui/conversation.html")
 def conversation(messages: Any) -> dict[str, Any]:
-    return {"turns": talks.turns(messages)}
+    return talks.folded(talks.turns(messages))
 
 
 @register.inclusion_tag("ui/conversation.html")
