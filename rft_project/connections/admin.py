@@ -25,6 +25,9 @@ class ReadOnly(admin.ModelAdmin):
     def has_change_permission(self, request, obj=None):
         return False
 
+    def has_delete_permission(self, request, obj=None):
+        return False
+
 
 @admin.register(Connection)
 class ConnectionAdmin(ReadOnly):
@@ -36,6 +39,3 @@ class ConnectionAdmin(ReadOnly):
 class AuditEntryAdmin(ReadOnly):
     list_display = ["at", "action", "subject", "actor", "workspace"]
     list_filter = ["action"]
-
-    def has_delete_permission(self, request, obj=None):
-        return False
