@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,11 +15,9 @@ from datasets_app.core.batch import BatchReport, Sinks, sanitize_files
 from datasets_app.core.formats import AUTO, FORMATS
 from datasets_app.core.records import dumps, encode_json
 from datasets_app.core.sanitizing import CODES, DEFAULT_THRESHOLD, SanitizeConfig
+from rft_project.jobs.terminal import WRONG_USAGE, progress_bar, refuse_clash, replacing
 
 _DEFAULTS = SanitizeConfig()
-_WRONG_USAGE = 2
-_BAR = 30  # characters
-_EVERY = 0.2  # seconds between two drawings
 
 
 class Command(BaseCommand):
@@ -48,13 +45,13 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         config = _config(options)
         outputs = [options[name] for name in ("out", "rejected", "report") if options[name]]
-        _refuse_clash(options["files"], outputs)
+        refuse_clash(options["files"], outputs)
         troubles: list[str] = []
         with ExitStack() as files:
             out = files.enter_context(_replacing(options["out"]))
             rejected = files.enter_context(_replacing(options["rejected"]))
             total = sum(path.stat().st_size for path in options["files"] if path.is_file())
-            bar = files.enter_context(_progress(self.stderr, total))
+            bar = files.enter_context(progress_bar(self.stderr, total))
             sinks = Sinks(trouble=troubles.append, at=bar)
             if out:
                 sinks.valid = lambda entry: _write(out, dumps(entry.trace))
@@ -85,79 +82,26 @@ def _threshold(text: str) -> float | None:
 
 def _config(options: dict[str, Any]) -> SanitizeConfig:
     if options["min_user_message_length"] < 0:
-        raise CommandError("--min-user-message-length must not be negative.", returncode=_WRONG_USAGE)
+        raise CommandError("--min-user-message-length must not be negative.", returncode=WRONG_USAGE)
     if options["max_tokens"] < 1:
-        raise CommandError("--max-tokens must be at least 1.", returncode=_WRONG_USAGE)
+        raise CommandError("--max-tokens must be at least 1.", returncode=WRONG_USAGE)
     names = ("min_user_message_length", "max_tokens", "near_duplicates")
     return SanitizeConfig(**{name: options[name] for name in names})
 
 
-def _refuse_clash(inputs: list[Path], outputs: list[Path]) -> None:
-    """No output may overwrite an input or another output, and each needs a folder to go to."""
-    taken = {path.resolve() for path in inputs}
-    for path in outputs:
-        if path.resolve() in taken:
-            raise CommandError(f"{path} is named twice; give each output a file of its own.", returncode=_WRONG_USAGE)
-        if path.is_dir() or not path.resolve().parent.is_dir():
-            raise CommandError(
-                f"{path} can't be written; give a file in a folder that exists.", returncode=_WRONG_USAGE
-            )
-        taken.add(path.resolve())
-
-
 @contextmanager
 def _replacing(path: Path | None) -> Iterator[IO[str] | None]:
-    """A file to write that takes its name only when all of it is written."""
+    """``replacing``, or nothing at all where no file is wanted."""
     if path is None:
         yield None
         return
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as target:
-            yield target
-        unfinished.replace(path)
-    except OSError as error:
-        raise CommandError(f"{path} can't be written: {error.strerror}.") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as target:
+        yield target
 
 
 def _write(target: IO[str] | None, line: str) -> None:
     if target is not None:
         target.write(line + "\n")
-
-
-class _Bar:
-    """A progress bar over bytes read, on a terminal only."""
-
-    def __init__(self, stream: Any, total: int) -> None:
-        self._stream, self._total = stream, total
-        self._shown = stream.isatty() and total > 0
-        self._due = 0.0
-
-    def __call__(self, done: int) -> None:
-        now = time.monotonic()
-        if self._shown and now >= self._due:
-            self._due = now + _EVERY
-            self._draw(min(done / self._total, 1.0))
-
-    def close(self) -> None:
-        if self._shown:
-            self._draw(1.0)
-            self._stream.write("", ending="\n")
-
-    def _draw(self, share: float) -> None:
-        self._stream.write(f"\r[{'#' * round(_BAR * share):<{_BAR}}] {share:4.0%}", ending="")
-        self._stream.flush()
-
-
-@contextmanager
-def _progress(stream: Any, total: int) -> Iterator[_Bar]:
-    bar = _Bar(stream, total)
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 def _summary(report: BatchReport) -> str:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -16,11 +13,8 @@ from graders_app.core.errors import GraderError
 from graders_app.core.evaluate import JailUnavailable, open_grader
 from graders_app.documents import read_object
 from graders_app.trial import no_judge
+from rft_project.jobs.terminal import WRONG_USAGE, progress_bar, refuse_clash, replacing
 from rft_project.platforms.types import JsonDict
-
-_WRONG_USAGE = 2
-_BAR = 30  # characters
-_EVERY = 0.2  # seconds between two drawings
 
 
 class Command(BaseCommand):
@@ -40,14 +34,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         inputs = [options["file"], options["grader"]]
-        _refuse_clash(inputs, [options[name] for name in ("out", "report") if options[name]])
+        refuse_clash(inputs, [options[name] for name in ("out", "report") if options[name]])
         config = _document(options["grader"])
         try:
             report = self._grade(options["file"], config, options["out"])
         except (GraderError, JailUnavailable) as error:
             raise CommandError(str(error)) from None
         if options["report"]:
-            with _replacing(options["report"]) as target:
+            with replacing(options["report"]) as target:
                 target.write(json.dumps(report.to_json(), indent=2) + "\n")
         self.stdout.write(_summary(report))
         if bad := report.errors[UNREADABLE]:
@@ -58,24 +52,25 @@ class Command(BaseCommand):
         try:
             source = path.open("rb")
         except OSError as error:
-            raise CommandError(_unreadable(path, error), returncode=_WRONG_USAGE) from None
-        with source, open_grader(config, judge=no_judge) as grader, _replacing(out) as target:
-            bar = _Bar(self.stderr, path.stat().st_size)
-            try:
-                return grade_file(grader, source, target.write, bar)
-            finally:
-                bar.close()
+            raise CommandError(_unreadable(path, error), returncode=WRONG_USAGE) from None
+        with (
+            source,
+            open_grader(config, judge=no_judge) as grader,
+            replacing(out) as target,
+            progress_bar(self.stderr, path.stat().st_size) as bar,
+        ):
+            return grade_file(grader, source, target.write, bar)
 
 
 def _document(path: Path) -> JsonDict:
     try:
         return read_object(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise CommandError(_unreadable(path, error), returncode=_WRONG_USAGE) from None
+        raise CommandError(_unreadable(path, error), returncode=WRONG_USAGE) from None
     except UnicodeDecodeError:
-        raise CommandError(f"{path} is not UTF-8 text; give a grader document.", returncode=_WRONG_USAGE) from None
+        raise CommandError(f"{path} is not UTF-8 text; give a grader document.", returncode=WRONG_USAGE) from None
     except GraderError as error:
-        raise CommandError(f"{path}: {error}", returncode=_WRONG_USAGE) from None
+        raise CommandError(f"{path}: {error}", returncode=WRONG_USAGE) from None
 
 
 def _unreadable(path: Path, error: OSError) -> str:
@@ -84,57 +79,6 @@ def _unreadable(path: Path, error: OSError) -> str:
     return (
         f"{path} does not exist; check the path." if not path.exists() else f"{path} can't be read: {error.strerror}."
     )
-
-
-def _refuse_clash(inputs: list[Path], outputs: list[Path]) -> None:
-    """No output may overwrite an input or another output, and each needs a folder to go to."""
-    taken = {path.resolve() for path in inputs}
-    for path in outputs:
-        if path.resolve() in taken:
-            raise CommandError(f"{path} is named twice; give each output a file of its own.", returncode=_WRONG_USAGE)
-        if path.is_dir() or not path.resolve().parent.is_dir():
-            raise CommandError(
-                f"{path} can't be written; give a file in a folder that exists.", returncode=_WRONG_USAGE
-            )
-        taken.add(path.resolve())
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[str]]:
-    """A file to write that takes its name only when all of it is written."""
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as target:
-            yield target
-        unfinished.replace(path)
-    except OSError as error:
-        raise CommandError(f"{path} can't be written: {error.strerror}.") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-class _Bar:
-    """A progress bar over bytes, on a terminal only."""
-
-    def __init__(self, stream: Any, total: int) -> None:
-        self._stream, self._total = stream, total
-        self._shown = stream.isatty() and total > 0
-        self._due = 0.0
-
-    def __call__(self, done: int) -> None:
-        now = time.monotonic()
-        if self._shown and now >= self._due:
-            self._due = now + _EVERY
-            self._draw(min(done / self._total, 1.0))
-
-    def close(self) -> None:
-        if self._shown:
-            self._draw(1.0)
-            self._stream.write("", ending="\n")
-
-    def _draw(self, share: float) -> None:
-        self._stream.write(f"\r[{'#' * round(_BAR * share):<{_BAR}}] {share:4.0%}", ending="")
-        self._stream.flush()
 
 
 def _summary(report: BatchReport) -> str:
