@@ -16,7 +16,7 @@ from datasets_app.models import SnapshotItem
 from graders_app.core.evaluate import Grader, GraderResult, make_sample, open_grader
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
-from rft_project.jobs.outcomes import Again
+from rft_project.jobs.outcomes import Again, Cancelled
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.pool import run_pool
 from rft_project.platforms.types import JsonDict, Sample, SampleRequest
@@ -91,18 +91,29 @@ def _ask(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, co
         return
     platform = platform_for(run.platform_connection)
     requests = {item.pk: _request(item, plan, have.get(item.pk, 0)) for item in todo}
-    calls = run_pool(
-        todo,
-        lambda item: platform.sample(requests[item.pk]),
-        in_flight=IN_FLIGHT,
-        should_stop=lambda: ctx.slice_over,
-    )
     mark = grader_digest(config)
-    for item, answer in calls:
+    halted: list[PlatformError | Cancelled] = []
+
+    def should_stop() -> bool:
+        if not halted:
+            try:
+                ctx.check()
+            except Cancelled as stop:
+                halted.append(stop)
+        return bool(halted) or ctx.slice_over
+
+    # Whatever ends the asking, answers on their way are waited for and kept: they are paid for.
+    for item, answer in run_pool(
+        todo, lambda item: platform.sample(requests[item.pk]), in_flight=IN_FLIGHT, should_stop=should_stop
+    ):
+        if isinstance(answer, PlatformError) and not _about_this_prompt(answer):
+            halted.append(answer)  # the platform is down or refuses everything: the job waits or ends, with its words
+            continue
         rollouts = _rollouts(run, item, plan, answer, have.get(item.pk, 0), mark, grader)
         with ctx.batch(done=len(rollouts)):
             Rollout.objects.bulk_create(rollouts, ignore_conflicts=True)
-        ctx.check()
+    if halted:
+        raise halted[0]
     if ctx.slice_over:
         raise Again
 
@@ -126,8 +137,6 @@ def _rollouts(
     run: RFTJob, item: SnapshotItem, plan: Plan, sample: Sample | PlatformError, have: int, mark: str, grader: Grader
 ) -> list[Rollout]:
     if isinstance(sample, PlatformError):
-        if not _about_this_prompt(sample):
-            raise sample  # the platform is down or refuses everything: the job waits or ends, with its words
         failed = {"answer": "", "error": clean_text(str(sample))[:500]}
         return [
             Rollout(run=run, item=item, sampling_key=plan.key, sample_index=have + i, **failed)

@@ -57,25 +57,21 @@ def record_of(batch: ImportBatch, line: int, trace: Trace, import_key: str) -> D
 
 
 def run_import(ctx: JobContext) -> dict[str, Any]:
-    """Read a staged file line by line from the last committed position. Rows and position commit together."""
+    """Read a staged file line by line from the last committed position. Rows and position commit together.
+
+    A batch that has ended is not read again: its worker may have died after removing the file.
+    """
     batch = ImportBatch.objects.select_related("dataset").get(pk=ctx.params["batch"])
-    seen = _lines_before(batch)
-    reader = read_traces(
-        Path(batch.path),
-        format=batch.format,
-        reference_field=batch.reference_field or None,
-        start_line=batch.position,
-    )
-    try:
-        for chunk in batched(reader):
-            _commit_lines(ctx, batch, chunk, seen)
-            if ctx.slice_over:
-                raise Again
-    except UnreadableFile as error:
-        ImportBatch.objects.filter(pk=batch.pk).update(error=str(error)[:500])
-        raise JobFailed(str(error), "unreadable_file") from error
-    ImportBatch.objects.filter(pk=batch.pk).update(finished_at=timezone.now())
-    batch.refresh_from_db()
+    if batch.finished_at is None:
+        try:
+            _read_on(ctx, batch)
+        except UnreadableFile as error:
+            # the staged file has a name of our own making
+            sentence = str(error).replace(Path(batch.path).name, batch.filename)[:500]
+            ImportBatch.objects.filter(pk=batch.pk).update(error=sentence)
+            raise JobFailed(sentence, "unreadable_file") from error
+        ImportBatch.objects.filter(pk=batch.pk).update(finished_at=timezone.now())
+        batch.refresh_from_db()
     forget_file(batch)
     return {
         "dataset": batch.dataset.name,
@@ -84,6 +80,22 @@ def run_import(ctx: JobContext) -> dict[str, Any]:
         "unreadable": batch.unreadable,
         "formats": batch.formats,
     }
+
+
+def _read_on(ctx: JobContext, batch: ImportBatch) -> None:
+    """From the last committed position to the end of the file. Raises Again, Cancelled, Lost, UnreadableFile."""
+    seen = _lines_before(batch)
+    reader = read_traces(
+        Path(batch.path),
+        format=batch.format,
+        reference_field=batch.reference_field or None,
+        start_line=batch.position,
+    )
+    for chunk in batched(reader):
+        _commit_lines(ctx, batch, chunk, seen)
+        ctx.check()
+        if ctx.slice_over:
+            raise Again
 
 
 def _lines_before(batch: ImportBatch) -> Counter[bytes]:
@@ -108,6 +120,8 @@ def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Parsed | Reje
     parsed = [(entry, import_key(entry, seen)) for entry in chunk if not isinstance(entry, Rejected)]
     rejected = [entry for entry in chunk if isinstance(entry, Rejected)]
     with ctx.batch(done=len(chunk)):
+        # Imports into one dataset take turns, so that a record which two of them bring is new to the first only.
+        Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=batch.dataset_id)
         keys = {key for _, key in parsed}
         present = set(
             DatasetRecord.objects.filter(dataset=batch.dataset_id, import_key__in=keys).values_list(
