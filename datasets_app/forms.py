@@ -49,7 +49,7 @@ class NewDatasetForm(SourceForm):
 
 
 class ImportForm(StudioForm):
-    format = forms.ChoiceField(label="Format")
+    format = forms.ChoiceField(label="Format", help_text="Each record is recognised by itself unless you choose one.")
     reference_field = forms.ChoiceField(
         label="Reference answer",
         required=False,
@@ -82,7 +82,7 @@ class SanitizeForm(StudioForm):
 class TopicsForm(StudioForm):
     """How the tree is made: from the data, or from a template."""
 
-    template = forms.ChoiceField(label="Template", required=False)
+    template = forms.ChoiceField(label="Template", required=False, initial="")
     clusters = forms.IntegerField(
         label="Number of topics", required=False, min_value=2, max_value=60, help_text="Empty: the data decide."
     )

@@ -58,6 +58,13 @@ STEPS: tuple[StepKind, ...] = (
     StepKind(RESULTS, "J", "Results", _results_inputs),
 )
 BY_SLUG = {step.slug: step for step in STEPS}
+OPENS_AFTER = {
+    SPLIT: "Opens when the records are split.",
+    GRADER: "Opens when a grader is chosen.",
+    DRY_RUN: "Opens when the dry run has ended.",
+    TRAIN: "Opens when the training has ended.",
+}
+FACT_LENGTH = 16  # characters under a letter of the strip
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,7 @@ def states(run: RFTJob) -> list[StepState]:
         changed = result is not None and done and result.input_digest != digest_of(run, kind.slug, result.params)
         stale = done and (changed or stale_before)
         before = found[-1] if found else None
-        closed = "" if before is None or before.done else f"Opens when {before.kind.title.lower()} is done."
+        closed = "" if before is None or before.done else OPENS_AFTER[before.kind.slug]
         if kind.slug == TRAIN and not closed and before is not None:
             closed = _no_go(before)
         found.append(StepState(kind, result, done, stale, closed, _fact(result, done)))
@@ -128,7 +135,8 @@ def _fact(result: StepResult | None, done: bool) -> str:
         case "split":
             return f"{summary['report']['train']} / {summary['report']['valid']}"
         case "grader":
-            return str(summary["name"])[:16]
+            name = str(summary["name"])
+            return name if len(name) <= FACT_LENGTH else f"{name[: FACT_LENGTH - 1].rstrip()}…"
         case "dry_run":
             return str(summary["diagnosis"]["verdict"])
         case "train":

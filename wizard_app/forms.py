@@ -63,7 +63,11 @@ class TrialForm(StudioForm):
 class DryRunForm(StudioForm):
     model = forms.ChoiceField(label="Base model", help_text="The model you want to make better.")
     size = forms.IntegerField(
-        label="Prompts", min_value=1, max_value=5000, initial=100, help_text="200 to 500 give firm numbers."
+        label="Prompts",
+        min_value=1,
+        max_value=5000,
+        initial=100,
+        help_text="200 to 500 give firm numbers. With fewer training prompts all of them are asked.",
     )
     answers = forms.IntegerField(
         label="Answers to each",

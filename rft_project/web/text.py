@@ -133,6 +133,11 @@ def tokens(value: Figure) -> str:
     return f"{count / 1_000_000:,.1f}{NBSP}million"
 
 
+def spaced(sentence: object) -> str:
+    """ "55%" in a sentence becomes "55 %" with a no-break space, as everywhere on the pages."""
+    return re.sub(r"(?<=\d)%", "\u00a0%", str(sentence))
+
+
 def plural(count: Figure, one: str, many: str = "") -> str:
     """ "1 record", "2,640 records"."""
     return f"{number(count)}{NBSP}{one if count == 1 else many or one + 's'}"

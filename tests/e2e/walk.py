@@ -138,15 +138,17 @@ class Walk:
         expect(self.primary).to_have_text("Plan the dry run", timeout=WORK)
         self.look("grader")
 
-    def test_on_sample(self, answer: str | None = None) -> str:
+    def test_on_sample(self, answer: str, *, look: bool = True) -> str:
         """Score an answer to the first record; the score as shown."""
         sample = self.page.locator("#trial .sample").first
-        if answer is not None:
-            sample.get_by_label("Answer to score").fill(answer)
-        sample.get_by_role("button", name="Score").click()
-        score = self.page.locator("#trial .sample").first.locator(".score")
+        sample.get_by_label("Answer to score").fill(answer)
+        with self.page.expect_response(lambda response: response.url.endswith("/do/trial/")):
+            sample.get_by_role("button", name="Score").click()
+        score = sample.locator(".score")
         expect(score).to_be_visible(timeout=SOON)
-        self.look("grader-trial")
+        expect(sample.get_by_label("Answer to score")).to_have_value(answer)
+        if look:
+            self.look("grader-trial")
         return score.inner_text()
 
     def dry_run(self, model: str, size: int) -> None:
@@ -186,6 +188,12 @@ class Walk:
             self.primary.click()
         expect(self.page.locator(".verdict")).to_be_visible(timeout=WORK)
         self.look("results")
+
+    def before_and_after(self) -> tuple[float, float]:
+        """Mean score of base and tuned model over all validation prompts, from the chart's table."""
+        row = self.page.locator("table tr", has=self.page.locator("th:text-is('all prompts')"))
+        cells = row.locator("td").all_text_contents()
+        return float(cells[1]), float(cells[2])
 
     def deploy(self) -> None:
         self.primary.click()

@@ -138,3 +138,7 @@ def test_visible_leaves_joiners_that_belong_to_the_spelling(spelled):
 
 def test_visible_does_not_trust_a_value_marked_safe():
     assert str(text.visible(SafeString("<b>"))) == "&lt;b&gt;"
+
+
+def test_percent_signs_of_a_sentence_stand_apart():
+    assert text.spaced("55% of 12.5 % and %") == "55\u00a0% of 12.5 % and %"

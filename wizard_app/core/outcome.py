@@ -157,8 +157,8 @@ def _verdict(overall: Change, down: Sequence[str]) -> Verdict:
 
 def _sentence(verdict: Verdict, overall: Change, down: Sequence[str]) -> str:
     moved = (
-        f"the mean validation reward went from {overall.before:.3f} to {overall.after:.3f} "
-        f"({overall.change:+.3f}, 95 % interval {overall.low:+.3f} to {overall.high:+.3f}, "
+        f"the mean validation reward went from {overall.before:.2f} to {overall.after:.2f} "
+        f"({overall.change:+.2f}, 95 % interval {overall.low:+.2f} to {overall.high:+.2f}, "
         f"{overall.prompts} prompts)"
     )
     if verdict is Verdict.IMPROVED:

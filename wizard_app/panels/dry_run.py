@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from datasets_app.models import SnapshotItem
 from rft_project.jobs.models import Job
@@ -49,6 +50,13 @@ def work_panel(run: RFTJob) -> WorkPanel:
         params = DryRunParams.model_validate(result.params)
         so_far = result_of(run, sampled(run, params), plan_of(run, params).key)
     return WorkPanel(run, job, so_far)
+
+
+def dry_run_defaults(run: RFTJob) -> dict[str, Any]:
+    """What the form starts with: the settings of the last dry run."""
+    last = run.steps.filter(step=flow.DRY_RUN).first()
+    asked = {name: last.params[name] for name in ("size", "answers")} if last is not None else {}
+    return asked | ({"model": f"{run.connection_id}|{run.base_model}"} if run.base_model else {})
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
     tone, word = WORDS[outcome.verdict]
     tab = tab if tab in dict(TABS) else "improved"
     overall = outcome.overall
-    parts = [Part("better", overall.win, "acc"), Part("equal", overall.tie, "mute"), Part("worse", overall.loss, "out")]
+    parts = [Part("better", overall.win, "acc"), Part("equal", overall.tie, "mute"), Part("worse", overall.loss, "bad")]
     return ResultsPanel(
         run=run,
         job=job,

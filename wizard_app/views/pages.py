@@ -13,7 +13,7 @@ from wizard_app import playground as playing
 from wizard_app.models import RFTJob
 from wizard_app.panels import frame
 from wizard_app.panels.choices import grader_panel, model_choices, split_panel, train_form
-from wizard_app.panels.dry_run import dry_run_panel, work_panel
+from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
 from wizard_app.panels.results import results_panel
 from wizard_app.panels.training import training_panel
 
@@ -70,8 +70,7 @@ def dry_run(request: Request, pk: int):
     context = frame.page(run, flow.DRY_RUN)
     context |= {"panel": dry_run_panel(run, request.GET.get("samples", "lowest")), "work": work_panel(run)}
     choices, context["problem"] = model_choices(run)
-    chosen = f"{run.connection_id}|{run.base_model}" if run.base_model else None
-    context["form"] = forms.DryRunForm(models=choices, initial={"model": chosen} if chosen else None)
+    context["form"] = forms.DryRunForm(models=choices, initial=dry_run_defaults(run))
     context["override"] = forms.OverrideForm()
     return render(request, "wizard_app/dry_run.html", context)
 

@@ -132,7 +132,10 @@ def before_after(
 
     The whisker is drawn at the base model's score plus the interval of the change. A row with ``total`` is set apart.
     """
-    values = [v for r in rows for v in (r.before, r.after, r.before + (r.low or 0), r.before + (r.high or 0))]
+    best = max([1.0, *(v for r in rows for v in (r.before, r.after))])  # no interval can reach beyond the best score
+    values = [
+        v for r in rows for v in (r.before, r.after, r.before + (r.low or 0), min(best, r.before + (r.high or 0)))
+    ]
     scale = ticks(max(0.0, min(values, default=0.0)), max(values, default=1.0), 6)
     low, high, step = scale[0], scale[-1], scale[1] - scale[0]
     pairs, y = [], 0

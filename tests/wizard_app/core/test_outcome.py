@@ -34,7 +34,7 @@ def test_the_sentence_has_the_numbers() -> None:
     outcome = judge(pairs(40, 0.4, 0.2, "a") + pairs(10, 0.5, -0.1, "late_parcel"))
     assert outcome.topics_down == ["late_parcel"]
     assert outcome.sentence.startswith(
-        "Improved, but worse on Late parcel: the mean validation reward went from 0.420 to 0.560 (+0.140, "
+        "Improved, but worse on Late parcel: the mean validation reward went from 0.42 to 0.56 (+0.14, "
     )
     assert outcome.sentence.endswith("50 prompts).")
     assert outcome.advice == "Read the changed answers before you deploy."
