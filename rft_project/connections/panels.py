@@ -27,6 +27,10 @@ class Line:
     facts: list[str]
     can: str
 
+    @property
+    def anchor(self) -> str:
+        return f"#connection-{self.connection.pk}"
+
 
 @dataclass(frozen=True)
 class Offer:
