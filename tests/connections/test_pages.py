@@ -7,6 +7,7 @@ from datetime import date
 from html import unescape
 
 import pytest
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
@@ -109,6 +110,21 @@ def test_deleting_takes_it_off_the_list(page, add):
     answer = page.post(reverse("connections:delete", args=[made.pk]), follow=True)
     assert "Emulated is deleted." in answer.content.decode()
     assert not Connection.objects.filter(pk=made.pk).exists()
+
+
+def test_the_own_engine_is_neither_deleted_nor_given_another_key(page, workspace):
+    own = services.local_connection(workspace)
+    answer = page.post(reverse("connections:delete", args=[own.pk]), follow=True)
+    assert "The engine of this server is always there" in answer.content.decode()
+    assert page.get(reverse("connections:credentials", args=[own.pk])).status_code == 404
+    assert Connection.objects.filter(pk=own.pk).exists()
+
+
+def test_somebody_new_gets_a_workspace_of_their_own_on_the_first_visit(db, client_of):
+    person = User.objects.create_user("newcomer")
+    assert client_of(person).get(LIST).status_code == 200
+    assert client_of(person).get(NEW).status_code == 200
+    assert [(m.role, m.workspace.name) for m in person.memberships.all()] == [(OWNER, "newcomer's workspace")]
 
 
 def test_a_person_with_several_workspaces_chooses_one_of_their_own(page, owner, stranger, emulator):
