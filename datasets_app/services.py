@@ -103,7 +103,8 @@ def preview(batch: ImportBatch) -> Preview:
                 traces.append(parsed.trace)
                 counted[parsed.format] = counted.get(parsed.format, 0) + 1
     except UnreadableFile as error:
-        found.error = str(error)
+        # people know the name they gave the file, not the one it is kept under
+        found.error = str(error).replace(Path(batch.path).name, batch.filename)
         return found
     if not traces:
         first = found.rejected[0].reason if found.rejected else "It holds no records."

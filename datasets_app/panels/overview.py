@@ -41,6 +41,8 @@ class SummaryPanel:
 
     @property
     def records_say(self) -> str:
+        if not self.facts.total:
+            return "None yet."
         if not self.facts.generated:
             return "All from traces."
         share = percent(self.facts.generated / max(1, self.facts.valid))
@@ -57,7 +59,7 @@ class SummaryPanel:
 
     @property
     def valid_say(self) -> str:
-        if self.facts.unchecked and self.facts.unchecked == self.facts.total:
+        if self.facts.unchecked == self.facts.total:
             return "Known once the records are checked."
         if self.facts.unchecked:
             return f"{self.facts.unchecked:,} are not fully checked yet."

@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 SOON = 60_000  # ms; two busy cores may let a page wait
 WORK = 180_000  # ms; background work
+TRAINING = 1_200_000  # ms; the language model takes minutes
 
 
 class Walk:
@@ -159,7 +160,7 @@ class Walk:
         picker.select_option(label=picker.locator("option").filter(has_text=model).first.inner_text())
         self.page.get_by_label("Prompts", exact=True).fill(str(size))
         self.primary.click()
-        expect(self.page.locator(".verdict")).to_be_visible(timeout=WORK)
+        expect(self.page.locator(".verdict")).to_be_visible(timeout=TRAINING)
         self.look("dry-run")
 
     @property
@@ -173,11 +174,14 @@ class Walk:
         self.primary.click()
         self.titled(re.compile("Training (is under way|has ended)"))
 
-    def curve(self) -> None:
-        """The live curve, then the end of the training."""
-        expect(self.page.locator("#training figure svg").first).to_be_visible(timeout=WORK)
+    def curve(self, points: int = 1) -> None:
+        """The live curve with that many validations (or what there is at the end), then the end of the training."""
+        dots = self.page.locator("#training figure").first.locator("svg.plot circle")
+        ended = self.page.get_by_role("heading", level=1, name="Training has ended")
+        expect(dots.nth(points - 1).or_(ended).first).to_be_visible(timeout=TRAINING)
+        expect(self.page.locator("#training figure svg").first).to_be_visible()
         self.look("training")
-        self.titled("Training has ended", within=WORK)
+        self.titled("Training has ended", within=TRAINING)
         self.look("trained")
 
     def results(self) -> None:
@@ -186,7 +190,7 @@ class Walk:
         if self.primary.is_visible() and self.primary.inner_text() == "Compare":
             self.look("results-new")
             self.primary.click()
-        expect(self.page.locator(".verdict")).to_be_visible(timeout=WORK)
+        expect(self.page.locator(".verdict")).to_be_visible(timeout=TRAINING)
         self.look("results")
 
     def before_and_after(self) -> tuple[float, float]:
