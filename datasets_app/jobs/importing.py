@@ -120,8 +120,9 @@ def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Parsed | Reje
     parsed = [(entry, import_key(entry, seen)) for entry in chunk if not isinstance(entry, Rejected)]
     rejected = [entry for entry in chunk if isinstance(entry, Rejected)]
     with ctx.batch(done=len(chunk)):
-        # Imports into one dataset take turns, so that a record which two of them bring is new to the first only.
-        Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=batch.dataset_id)
+        # Imports into one dataset take turns, so that a record which two of them bring is new to the first only: an
+        # UPDATE holds the row until the commit on PostgreSQL, and SQLite has one writer anyway.
+        Dataset.objects.filter(pk=batch.dataset_id).update(name=F("name"))
         keys = {key for _, key in parsed}
         present = set(
             DatasetRecord.objects.filter(dataset=batch.dataset_id, import_key__in=keys).values_list(

@@ -97,7 +97,7 @@ def model_choices(run: RFTJob) -> tuple[list[tuple[str, str]], str]:
         choices += [
             (f"{connection.pk}|{info.id}", f"{info.label} ({connection.name})")
             for info in models
-            if info.access is not Access.RETIRED
+            if info.access is not Access.RETIRED and info.method == "reinforcement"
         ]
     return choices, "" if choices else problem or "No connection has a model that can be trained."
 
