@@ -43,11 +43,12 @@ def _dry_run_inputs(run: RFTJob, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train_inputs(run: RFTJob, params: dict[str, Any]) -> dict[str, Any]:
-    return {**_grader_inputs(run, {}), "model": run.base_model, "params": params}
+    base = {"connection": str(run.connection_id or ""), "model": run.base_model}
+    return {**_grader_inputs(run, {}), **base, "params": params}
 
 
 def _results_inputs(run: RFTJob, params: dict[str, Any]) -> dict[str, Any]:
-    return {**_grader_inputs(run, {}), "base": run.base_model, "tuned": run.tuned_model}
+    return {**_grader_inputs(run, {}), "tuned": run.tuned_model}
 
 
 STEPS: tuple[StepKind, ...] = (

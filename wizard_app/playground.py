@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rft_project.connections.services import platform_for
 from rft_project.platforms.types import Message, SampleRequest
 
+from .attempts import as_trained
 from .items import VALID
 from .jobs.evaluate import evaluation_plan
 from .models import RFTJob
@@ -36,6 +37,7 @@ def framing(run: RFTJob) -> list[Message]:
 
 def ask(run: RFTJob, prompt: str) -> Answers:
     """Greedy answers of base and tuned model. Raises PlatformError."""
+    run = as_trained(run)
     platform = platform_for(run.platform_connection)
     messages = [*framing(run), {"role": "user", "content": prompt}]
     texts = []

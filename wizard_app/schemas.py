@@ -54,6 +54,7 @@ class DryRunParams(Stored):
     temperature: float = Field(1.0, ge=0.0, le=2.0)
     max_tokens: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
+    from_list: bool = False  # the model chooses its answer from the references
     override: str = Field("", max_length=300)  # reason why training may start in spite of a NO-GO
 
 
@@ -69,6 +70,10 @@ class DryRunResult(Stored):
 
 
 class TrainParams(Stored):
+    """``connection`` and ``model`` are the base model's, as the dry run had chosen them when training started."""
+
+    connection: str = ""
+    model: str = ""
     hyperparameters: dict[str, Any] = {}
     seed: int = Field(0, ge=0)
     suffix: str = Field("", max_length=40, pattern=r"^[A-Za-z0-9_-]*$")

@@ -17,12 +17,13 @@ from graders_app.core.spec import item_fields, parse_grader
 from graders_app.models import Grader
 from rft_project.connections.models import AuditEntry, Connection
 from rft_project.connections.services import platform_for
-from rft_project.jobs.models import Job, State
-from rft_project.jobs.services import HasPk, enqueue
-from rft_project.platforms.types import DeployRequest, Handle, ModelInfo
+from rft_project.jobs.models import Job, live_job
+from rft_project.jobs.services import HasPk, enqueue, retry
+from rft_project.platforms.types import Access, DeployRequest, Handle, ModelInfo, State
 from wizard_app.core.splitting import Row, SplitError, split
 
-from . import flow
+from . import attempts, flow
+from .attempts import Earlier
 from .items import TRAIN, allowed_answers, answer_tokens, item_of
 from .items import VALID as VALID_PART
 from .models import Deployment, RFTJob, StepResult
@@ -48,8 +49,8 @@ def create_run(dataset: Dataset, name: str, *, by: HasPk | None) -> RFTJob:
         raise Refused(f"There is already a run called {name.strip()}; choose another name.") from None
 
 
-def finish_step(run: RFTJob, slug: str, params: Stored, summary: Stored) -> StepResult:
-    """Store a step's outcome with the digest of what it came from."""
+def finish_step(run: RFTJob, slug: str, params: Stored, summary: Stored, *, digest: str = "") -> StepResult:
+    """Store a step's outcome with the digest of what it came from (``digest``, where that was taken at the start)."""
     given = params.model_dump(mode="json")
     result, _ = StepResult.objects.update_or_create(
         run=run,
@@ -57,7 +58,7 @@ def finish_step(run: RFTJob, slug: str, params: Stored, summary: Stored) -> Step
         defaults={
             "params": given,
             "summary": summary.model_dump(mode="json"),
-            "input_digest": flow.digest_of(run, slug, given),
+            "input_digest": digest or flow.digest_of(run, slug, given),
             "finished_at": timezone.now(),
         },
     )
@@ -167,17 +168,25 @@ def model_info(connection: Connection, model: str) -> ModelInfo | None:
 
 
 def start_dry_run(run: RFTJob, params: DryRunParams, *, by: HasPk | None) -> Job:
-    """Queue the dry run; asking twice finds the one at work. The lengths of answers are settled here, once."""
+    """Queue the dry run; asking twice finds the one at work, whatever the second asks for.
+
+    What the model is told of the answers' form is settled here, once.
+    """
     if run.snapshot is None or run.grader_config is None:
         raise Refused("Split the dataset and choose a grader first.")
+    state = flow.state_of(run, flow.DRY_RUN)
+    if state.job is not None and state.live:
+        return state.job
     connection = run.workspace.connections.filter(pk=params.connection).first()
     if connection is None:
         raise Refused("Choose one of this workspace's connections.")
     info = model_info(connection, params.model)
-    if info is None:
+    if info is None or info.access is Access.RETIRED:
         raise Refused(f"{connection.name} has no model called {params.model} that can be trained; choose another.")
     most = answer_tokens(run.frozen, info.max_answer_tokens)
-    settled = params.model_copy(update={"max_tokens": params.max_tokens or most})
+    settled = params.model_copy(
+        update={"max_tokens": params.max_tokens or most, "from_list": info.needs_allowed_answers}
+    )
     with transaction.atomic():
         run.connection, run.base_model = connection, params.model
         run.save(update_fields=["connection", "base_model"])
@@ -191,21 +200,16 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: HasPk | None) -> Job
 
 
 def plan_of(run: RFTJob, params: DryRunParams) -> Plan:
-    """What the dry run asks of each prompt."""
-    info = model_info(run.platform_connection, params.model)
+    """What the dry run asks of each prompt, from what was settled at its start: the page asks no platform."""
     return Plan(
-        connection_pk=str(run.connection_id),
+        connection_pk=params.connection,
         model=params.model,
         answers=params.answers,
         temperature=params.temperature,
         max_tokens=params.max_tokens or answer_tokens(run.frozen, None),
         seed=params.seed,
-        allowed=_allowed(run, info),
+        allowed=allowed_answers(run.frozen) if params.from_list else [],
     )
-
-
-def _allowed(run: RFTJob, info: ModelInfo | None) -> list[str]:
-    return allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else []
 
 
 def override_no_go(run: RFTJob, reason: str, *, by: Any) -> None:
@@ -225,37 +229,52 @@ def override_no_go(run: RFTJob, reason: str, *, by: Any) -> None:
 
 
 def start_training(run: RFTJob, params: TrainParams, *, by: Any) -> Job:
-    """Queue training. The key that makes it idempotent is written first and travels to the platform."""
+    """Queue training. The key that makes it idempotent is written first and travels to the platform.
+
+    An attempt that ended here while the platform went on with it is followed, not made again. Raises PlatformError
+    where the platform cannot say what became of the last attempt.
+    """
     state = flow.state_of(run, flow.TRAIN)
     if state.closed:
         raise Refused(state.closed)
-    if state.live:
-        assert state.job is not None
+    if state.job is not None and state.live:
         return state.job
-    if state.done or (state.job is not None and state.job.state in (State.FAILED, State.CANCELLED)):
-        _forget_attempt(run)
+    spent = state.done
+    if state.job is not None and not state.done:
+        earlier = attempts.earlier(run, state.job)
+        if earlier is Earlier.FOLLOW:
+            return retry(state.job)
+        spent = earlier is Earlier.OVER
+    given = params.model_copy(update={"connection": str(run.connection_id), "model": run.base_model})
+    return _new_training(run, given, spent=spent, by=by)
+
+
+def _new_training(run: RFTJob, params: TrainParams, *, spent: bool, by: Any) -> Job:
+    """Write intent and job together. ``spent``: the key has had its training, a new one on purpose needs another.
+
+    Of two people who press at one moment only one finds the key as both saw it; the other gets that one's job.
+    """
+    seen, lock = run.training_key, f"run:{run.pk}:train"
+    fields: dict[str, Any] = {"hyperparameters": params.hyperparameters, "seed": params.seed}
+    if spent or not seen:
+        cleared = ("training_handle", "training_word", "event_cursor", "tuned_model")
+        fields |= {**dict.fromkeys(cleared, ""), "training_key": uuid.uuid4().hex}
+    given = params.model_dump(mode="json")
     with transaction.atomic():
-        run.hyperparameters, run.seed = params.hyperparameters, params.seed
-        run.training_key = run.training_key or uuid.uuid4().hex
-        run.save(update_fields=["hyperparameters", "seed", "training_key"])
-        job = enqueue("train", {"run": run.pk}, lock_key=f"run:{run.pk}:train", by=by, unit="steps")
-        StepResult.objects.update_or_create(
-            run=run,
-            step=flow.TRAIN,
-            defaults={"params": params.model_dump(mode="json"), "job": job, "finished_at": None},
-        )
+        if not RFTJob.objects.filter(pk=run.pk, training_key=seen).update(**fields):
+            found = live_job(lock)
+            if found is None:
+                raise Refused("Somebody started this training a moment ago; load the page again to see it.")
+            return found
+        run.refresh_from_db(fields=list(fields))
+        if spent:
+            for rows in (run.metrics, run.checkpoints, run.events):
+                rows.all().delete()
+        job = enqueue("train", {"run": run.pk}, lock_key=lock, by=by, unit="steps")
+        defaults = {"params": given, "input_digest": flow.digest_of(run, flow.TRAIN, given), "job": job}
+        StepResult.objects.update_or_create(run=run, step=flow.TRAIN, defaults={**defaults, "finished_at": None})
         AuditEntry.write("start training", run, workspace=run.workspace, actor=by, detail=run.base_model)
     return job
-
-
-def _forget_attempt(run: RFTJob) -> None:
-    """A new attempt on purpose is a new intent: a new key, and the old curve makes room."""
-    with transaction.atomic():
-        run.training_key = run.training_handle = run.training_word = run.event_cursor = run.tuned_model = ""
-        run.save(update_fields=["training_key", "training_handle", "training_word", "event_cursor", "tuned_model"])
-        run.metrics.all().delete()
-        run.checkpoints.all().delete()
-        run.events.all().delete()
 
 
 # --- J: results and deploy
@@ -275,6 +294,7 @@ def start_evaluation(run: RFTJob, *, by: HasPk | None) -> Job:
 
 def deploy(run: RFTJob, *, by: Any) -> Deployment:
     """Make the tuned model callable; pressing twice finds the deployment that is there."""
+    run = attempts.as_trained(run)
     if not run.tuned_model or run.connection is None:
         raise Refused("There is no tuned model yet; train first.")
     found = run.deployments.filter(model=run.tuned_model, ended_at=None).first()
@@ -283,6 +303,8 @@ def deploy(run: RFTJob, *, by: Any) -> Deployment:
     platform = platform_for(run.platform_connection)
     handle = platform.deploy(DeployRequest(key=f"{run.training_key}:deploy", model=run.tuned_model, name=run.name))
     status = platform.deployment(handle)
+    if status.state is State.FAILED:
+        raise Refused(status.detail or f"The platform could not deploy the model: {status.word}.")
     deployment, _ = Deployment.objects.get_or_create(
         run=run,
         model=status.model or run.tuned_model,

@@ -29,7 +29,8 @@ def run_dry_run(ctx: JobContext) -> DryRunResult:
     plan = plan_of(run, params)
     collect(ctx, run, items, plan, run.grader_config)
     result = result_of(run, items, plan.key)
-    finish_step(run, flow.DRY_RUN, params, result)
+    with ctx.batch():
+        finish_step(run, flow.DRY_RUN, params, result)
     return result
 
 

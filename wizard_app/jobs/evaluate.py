@@ -8,6 +8,7 @@ from datasets_app.models import SnapshotItem
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
 from wizard_app import flow
+from wizard_app.attempts import as_trained
 from wizard_app.core.outcome import Pair, judge
 from wizard_app.items import VALID, allowed_answers, answer_tokens
 from wizard_app.models import RFTJob, Rollout
@@ -18,8 +19,8 @@ from wizard_app.services import finish_step, model_info
 
 def run_evaluate(ctx: JobContext) -> ResultsSummary:
     """Greedy answers of both models to every validation prompt; then the verdict over the pairs."""
-    run = RFTJob.objects.select_related("snapshot", "connection", "workspace").get(pk=ctx.params["run"])
-    if run.snapshot is None or run.grader_config is None or not run.tuned_model:
+    run = as_trained(RFTJob.objects.select_related("snapshot", "connection", "workspace").get(pk=ctx.params["run"]))
+    if run.snapshot is None or run.connection is None or run.grader_config is None or not run.tuned_model:
         raise JobFailed("There is no tuned model to compare; train first.", "incomplete")
     items = list(run.snapshot.items.filter(part=VALID).order_by("pk"))
     base, tuned = evaluation_plan(run, run.base_model), evaluation_plan(run, run.tuned_model)
@@ -35,7 +36,8 @@ def run_evaluate(ctx: JobContext) -> ResultsSummary:
         ungraded=len(items) - len(found),
         finished=timezone.now(),
     )
-    finish_step(run, flow.RESULTS, Stored(), summary)
+    with ctx.batch():
+        finish_step(run, flow.RESULTS, Stored(), summary)
     return summary
 
 

@@ -5,42 +5,47 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import transaction
-
 from datasets_app.core.records import clean_text
+from rft_project.connections.scrub import scrub
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Cancelled, JobFailed, WaitUntil
 from rft_project.platforms.base import Platform
+from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import EventPage, Handle, State, TrainingRequest, TrainingStatus
 from wizard_app import flow
+from wizard_app.attempts import as_trained, handle_of
 from wizard_app.items import TRAIN, VALID, allowed_answers, rows_of
 from wizard_app.models import Checkpoint, MetricPoint, RFTJob, RunEvent
 from wizard_app.schemas import TrainParams, TrainResult
 from wizard_app.services import finish_step, model_info, start_evaluation
 
 LOOK_LOCAL, LOOK_REMOTE = 1.5, 10.0  # seconds between two looks at a job
+AGAIN_LOCAL, AGAIN_REMOTE, AGAIN_MOST = 3.0, 30.0, 3600.0  # the same after a look that failed
+ENDED_BY_PLATFORM = "training_failed"  # error code of a training job that is over at the platform too
 
 
 def run_train(ctx: JobContext) -> TrainResult:
     """One look at the platform's job; starts it when there is none yet. Parks itself until the next look."""
-    run = RFTJob.objects.select_related("snapshot", "connection", "workspace", "dataset").get(pk=ctx.params["run"])
+    run = as_trained(
+        RFTJob.objects.select_related("snapshot", "connection", "workspace", "dataset").get(pk=ctx.params["run"])
+    )
     if run.connection is None or run.snapshot is None:
         raise JobFailed("The run has no connection or split any more; go back and choose them.", "incomplete")
     platform = platform_for(run.platform_connection)
     try:
         ctx.check()
         if not run.training_handle:
-            _start(run, platform)
-        status = _look(ctx, run, platform)
+            _start(ctx, run, platform)
+        status = _patient_look(ctx, run, platform)
     except Cancelled:
-        _cancel(run, platform)
+        _cancel(ctx, run, platform)
         raise
     if not status.state.final:
         raise WaitUntil(LOOK_LOCAL if run.connection.kind == "local" else LOOK_REMOTE, status.detail or status.word)
     if status.state is not State.SUCCEEDED or not status.model:
-        raise JobFailed(status.detail or f"The platform ended the training: {status.word}.", "training_failed")
-    return _conclude(run, status)
+        raise JobFailed(status.detail or f"The platform ended the training: {status.word}.", ENDED_BY_PLATFORM)
+    return _conclude(ctx, run, status)
 
 
 def training_request(run: RFTJob) -> TrainingRequest:
@@ -61,11 +66,27 @@ def training_request(run: RFTJob) -> TrainingRequest:
     )
 
 
-def _start(run: RFTJob, platform: Platform) -> None:
+def _start(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
     """The key was stored before; the adapter finds the job an earlier attempt made with it."""
     handle = platform.start_training(training_request(run))
     run.training_handle = handle.id
-    run.save(update_fields=["training_handle"])
+    with ctx.batch():
+        run.save(update_fields=["training_handle"])
+
+
+def _patient_look(ctx: JobContext, run: RFTJob, platform: Platform) -> TrainingStatus:
+    """A look that fails in passing is made again for as long as it takes: the job is at work and may be paid for."""
+    try:
+        return _look(ctx, run, platform)
+    except PlatformError as error:
+        if error.status == 404:
+            sentence = f"{platform.label} no longer knows this training job; start training again."
+            raise JobFailed(sentence, ENDED_BY_PLATFORM) from error
+        if not error.retryable:
+            raise
+        usual = AGAIN_LOCAL if platform.kind == "local" else AGAIN_REMOTE
+        wait = usual if error.retry_after is None else min(error.retry_after, AGAIN_MOST)
+        raise WaitUntil(wait, f"{scrub(str(error))} Looking again.") from error
 
 
 def _look(ctx: JobContext, run: RFTJob, platform: Platform) -> TrainingStatus:
@@ -78,12 +99,12 @@ def _look(ctx: JobContext, run: RFTJob, platform: Platform) -> TrainingStatus:
         if not page.events or page.cursor == run.event_cursor:
             break
         run.event_cursor = page.cursor or run.event_cursor
-    for found in platform.checkpoints(handle):
-        Checkpoint.objects.update_or_create(
-            run=run,
-            remote_id=found.id,
-            defaults={"model": found.model, "step": found.step, "metrics": found.metrics},
-        )
+    checkpoints = [
+        Checkpoint(run=run, remote_id=found.id, model=found.model, step=found.step, metrics=found.metrics)
+        for found in platform.checkpoints(handle)
+    ]
+    with ctx.batch():
+        Checkpoint.objects.bulk_create(checkpoints, ignore_conflicts=True)  # one is never changed once it is made
     if status.total_steps:
         ctx.progress.begin("Training", done=status.step or 0, total=status.total_steps)
     ctx.check()
@@ -100,7 +121,7 @@ def _keep(ctx: JobContext, run: RFTJob, page: EventPage, status: TrainingStatus)
             at = datetime.fromtimestamp(event.at, UTC)
             message = clean_text(event.message)
             lines.append(RunEvent(run=run, remote_id=event.id, at=at, level=event.level[:10], message=message))
-    with ctx.batch(), transaction.atomic():
+    with ctx.batch():
         MetricPoint.objects.bulk_create(points, ignore_conflicts=True)
         RunEvent.objects.bulk_create(lines, ignore_conflicts=True)
         RFTJob.objects.filter(pk=run.pk).update(
@@ -108,15 +129,17 @@ def _keep(ctx: JobContext, run: RFTJob, page: EventPage, status: TrainingStatus)
         )
 
 
-def _cancel(run: RFTJob, platform: Platform) -> None:
-    if run.training_handle:
-        platform.cancel_training(Handle(id=run.training_handle))
+def _cancel(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
+    """Also the job that an earlier claim started without living to store its handle."""
+    handle = handle_of(run, platform) if run.training_handle or ctx.job.fence > 1 else None
+    if handle is not None:
+        platform.cancel_training(handle)
 
 
-def _conclude(run: RFTJob, status: TrainingStatus) -> TrainResult:
+def _conclude(ctx: JobContext, run: RFTJob, status: TrainingStatus) -> TrainResult:
+    """The digest of what it came from is the one taken at the start: the run's choices may have changed since."""
     run.tuned_model = status.model or ""
-    run.save(update_fields=["tuned_model"])
-    params = TrainParams.model_validate(run.steps.get(step=flow.TRAIN).params)
+    started = run.steps.get(step=flow.TRAIN)
     valid = list(run.metrics.filter(series="valid_reward").order_by("step").values_list("value", flat=True))
     seconds: Any = sum(run.metrics.filter(series="seconds").values_list("value", flat=True))
     last = run.metrics.order_by("-step").values_list("step", flat=True).first()
@@ -128,7 +151,8 @@ def _conclude(run: RFTJob, status: TrainingStatus) -> TrainResult:
         first_valid_reward=valid[0] if valid else None,
         seconds=round(float(seconds), 1),
     )
-    with transaction.atomic():
-        finish_step(run, flow.TRAIN, params, result)
+    with ctx.batch():
+        run.save(update_fields=["tuned_model"])
+        finish_step(run, flow.TRAIN, TrainParams.model_validate(started.params), result, digest=started.input_digest)
         start_evaluation(run, by=run.created_by)
     return result
