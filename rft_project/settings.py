@@ -203,5 +203,6 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
     "root": {"handlers": ["console"], "level": env_str("LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"level": "WARNING"}, "axes": {"level": "WARNING"}, "django-q": {"level": "WARNING"}},
+    # One line per request or queue message drowns what an operator looks for.
+    "loggers": {name: {"level": "WARNING"} for name in ("django.server", "axes", "django-q", "httpx2", "openai")},
 }
