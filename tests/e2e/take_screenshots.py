@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+import django
 from playwright.sync_api import Page
 
-from tests.browser import launch, open_page
-from tests.e2e.studio import Studio
-from tests.e2e.walk import Walk
-from tests.worker import ROOT
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+django.setup()  # what follows imports models
+
+from tests.browser import launch, open_page  # noqa: E402
+from tests.e2e.studio import Studio  # noqa: E402
+from tests.e2e.walk import Walk  # noqa: E402
+from tests.worker import ROOT  # noqa: E402
 
 FOLDER = ROOT / "docs" / "screenshots"
 SAMPLE = "Larkmoor help desk (sample)"
@@ -56,7 +62,7 @@ class Camera:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="SmolLM2", help="base model, by part of its label")
-    parser.add_argument("--size", type=int, default=100, help="prompts of the dry run")
+    parser.add_argument("--size", type=int, default=60, help="prompts of the dry run")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -65,6 +71,7 @@ def main() -> int:
         link = studio.link
         page = open_page(stack.enter_context(launch()), reduced_motion="reduce")
         click_through(Walk(page, studio.url, Camera(page)), link, options.model, options.size)
+    shutil.rmtree(os.environ["RFT_TEST_DIR"], ignore_errors=True)
     return 0
 
 
@@ -78,7 +85,7 @@ def click_through(walk: Walk, link: str, model: str, size: int) -> None:
     walk.start_run("Route requests")
     walk.split()
     walk.grader("Label with partial credit")
-    walk.test_on_sample("This one is about billing, I think.")
+    walk.test_on_sample(f"I would say {walk.reference}.")
     walk.dry_run(model, size)
     walk.train()
     walk.curve(points=5)

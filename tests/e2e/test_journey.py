@@ -106,8 +106,7 @@ def tune(walk: Walk) -> tuple[float, float, str]:
     assert sum(kept) == 60
     walk.grader("Label with partial credit")
     assert walk.test_on_sample("none of them") == "0.00"
-    reference = walk.page.locator("#trial .sample").first.locator(".turn.ref > div").inner_text()
-    assert walk.test_on_sample(reference, look=False) == "1.00"
+    assert walk.test_on_sample(walk.reference, look=False) == "1.00"
     walk.dry_run("Classifier", size=40)
     assert walk.verdict == "GO"
     assert 0.1 < float(walk.figure("Mean score")) < 0.9

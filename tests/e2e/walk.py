@@ -139,6 +139,11 @@ class Walk:
         expect(self.primary).to_have_text("Plan the dry run", timeout=WORK)
         self.look("grader")
 
+    @property
+    def reference(self) -> str:
+        """The right answer to the first record that the grader can be tried on."""
+        return self.page.locator("#trial .sample").first.locator(".turn.ref > div").inner_text().strip()
+
     def test_on_sample(self, answer: str, *, look: bool = True) -> str:
         """Score an answer to the first record; the score as shown."""
         sample = self.page.locator("#trial .sample").first

@@ -93,12 +93,13 @@ def compare(pairs: Sequence[Pair], *, seed: int = 0) -> Change:
     """Before and after over ``pairs``; raises ``ValueError`` when there are none."""
     before, after = [pair.before for pair in pairs], [pair.after for pair in pairs]
     interval = paired_interval(before, after, seed=seed)
+    mean_before, mean_after = sum(before) / len(pairs), sum(after) / len(pairs)
     duels = win_tie_loss(before, after)
     return Change(
         prompts=len(pairs),
-        before=sum(before) / len(pairs),
-        after=sum(after) / len(pairs),
-        change=interval.mean,
+        before=mean_before,
+        after=mean_after,
+        change=mean_after - mean_before,  # not the mean of the differences: every page rounds the same number
         low=interval.low,
         high=interval.high,
         win=duels.win,
