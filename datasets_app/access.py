@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 
+from .actions import ACTIONS, last_run
 from .models import ActionRun, Dataset, DatasetRecord, ImportBatch
 
 
@@ -25,6 +27,7 @@ def batch(user: Any, pk: int, batch_pk: int) -> ImportBatch:
 
 def action_run(user: Any, pk: int, action: str) -> ActionRun:
     """The newest run of an action."""
-    runs = ActionRun.objects.select_related("job").filter(dataset__in=Dataset.objects.of(user), dataset_id=pk)
-    found = runs.filter(action=action).first()
-    return found if found is not None else get_object_or_404(runs, pk=0)
+    found = last_run(dataset(user, pk), action) if action in ACTIONS else None
+    if found is None:
+        raise Http404
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 
 from datasets_app.core import topics as trees
+from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.core.topic_templates import TEMPLATES
 from rft_project.web.forms import StudioForm
 
@@ -15,6 +16,11 @@ def set_choices(field: forms.Field, choices: list[tuple[str, str]]) -> None:
     """Choices that are only known when the form is made."""
     assert isinstance(field, forms.ChoiceField)
     field.choices = choices
+
+
+def words_in(text: str) -> list[str]:
+    """What stands between the commas, without repeats."""
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
 class SourceForm(StudioForm):
@@ -77,6 +83,28 @@ class SanitizeForm(StudioForm):
         required=False,
         help_text="Compares what the user wrote, not the system prompt.",
     )
+    required_fields = forms.CharField(
+        label="Fields every record needs",
+        required=False,
+        max_length=500,
+        help_text="What your grader reads, such as reference_answer, separated by commas. Empty: none.",
+    )
+    allowed_roles = forms.CharField(
+        label="Roles allowed", max_length=300, help_text="Separated by commas. Models know these four."
+    )
+
+    @classmethod
+    def of(cls, config: SanitizeConfig) -> SanitizeForm:
+        """The form as ``config`` fills it in."""
+        words = {name: ", ".join(getattr(config, name)) for name in ("required_fields", "allowed_roles")}
+        near = config.near_duplicates is not None
+        return cls(initial={**config.model_dump(), **words, "near_duplicates": near})
+
+    def clean_required_fields(self) -> list[str]:
+        return words_in(self.cleaned_data["required_fields"])
+
+    def clean_allowed_roles(self) -> list[str]:
+        return words_in(self.cleaned_data["allowed_roles"])
 
 
 class TopicsForm(StudioForm):
@@ -103,4 +131,4 @@ class EditTopicForm(StudioForm):
     into = forms.CharField(required=False, max_length=trees.MAX_NAME)
 
     def keyword_list(self) -> list[str]:
-        return [word.strip() for word in self.cleaned_data["keywords"].split(",") if word.strip()]
+        return words_in(self.cleaned_data["keywords"])

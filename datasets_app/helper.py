@@ -11,6 +11,7 @@ from typing import Any
 
 from datasets_app.core.categorizing import HelperAnswer
 from datasets_app.core.labelling import Label
+from datasets_app.core.records import clean_text
 from datasets_app.core.topics import TopicTree, snake_name
 from rft_project.connections.models import Workspace
 from rft_project.connections.services import platform_for
@@ -42,7 +43,11 @@ def helper_of(workspace: Workspace, complain: Complaint) -> ModelHelper | None:
     connection = workspace.connections.exclude(helper_model="").first()
     if connection is None:
         return None
-    return ModelHelper(platform_for(connection), connection.helper_model, complain)
+    try:
+        return ModelHelper(platform_for(connection), connection.helper_model, complain)
+    except PlatformError as error:
+        complain(f"The helper model cannot be asked: {error}")
+        return None
 
 
 class ModelHelper:
@@ -64,8 +69,8 @@ class ModelHelper:
         if answer is None or not name or name in taken:
             return None
         words = answer.get("keywords")
-        usable = [str(word)[:60] for word in words if isinstance(word, str)] if isinstance(words, list) else []
-        return Label(name, str(answer.get("description") or "")[:300], usable[:10] or list(keywords))
+        usable = [clean_text(word)[:60] for word in words if isinstance(word, str)] if isinstance(words, list) else []
+        return Label(name, clean_text(str(answer.get("description") or ""))[:300], usable[:10] or list(keywords))
 
     def sort(self, texts: Sequence[str], tree: TopicTree) -> list[HelperAnswer | None]:
         """One answer per text, None where the model gave none."""

@@ -8,16 +8,16 @@ from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 
+from datasets_app.core.records import clean_text
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import UNKNOWN
 
-from .models import DUPLICATE, GENERATED, INVALID, TRACE, VALID, Dataset, DatasetRecord
+from .models import DUPLICATE, INVALID, VALID, Dataset, DatasetRecord
 
 PAGE = 25
 MOST_COUNTED = 1000  # counting further costs more than the figure is worth
 CHOICES = {
     "verdict": ((VALID, "Valid"), (INVALID, "Invalid"), (DUPLICATE, "Duplicate")),
-    "source": ((TRACE, "Trace"), (GENERATED, "Generated")),
     "review": (("1", "Needs review"),),
 }
 
@@ -71,7 +71,7 @@ def _matching(dataset: Dataset, filters: list[Filter], text: str) -> QuerySet[Da
 
 def records_panel(dataset: Dataset, query: Mapping[str, str]) -> RecordsPanel:
     """``query``: the page's GET parameters; unknown names and values are ignored."""
-    text = query.get("q", "").strip()[:200]
+    text = clean_text(query.get("q", "").strip()[:200])
     filters = _filters(dataset, query)
     matching = _matching(dataset, filters, text)
     before = query.get("before", "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,16 +16,21 @@ from django.db import IntegrityError, transaction
 
 from datasets_app.core import formats, repairs
 from datasets_app.core.reading import FieldInfo, Rejected, UnreadableFile, list_fields, read_traces
-from datasets_app.core.records import Trace, clean_text, dumps
+from datasets_app.core.records import Trace, clean_text, digest, dumps
+from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.core.topics import UNKNOWN
 from rft_project.connections.models import Workspace
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import HasPk, enqueue
+from rft_project.platforms.types import last_user_text
 
+from .actions import SANITIZE, last_run, start
 from .forms import ImportForm
 from .models import INVALID, Dataset, DatasetRecord, ImportBatch, RawRecord
 
 PREVIEWED = 200  # records looked at before anything is imported
+TRIED = 500  # invalid records that a repair is tried on before it is offered
+MENDABLE = tuple(code for _, codes, _ in repairs.REPAIRS.values() for code in codes)
 
 
 class Refused(Exception):
@@ -46,8 +50,20 @@ def create_dataset(workspace: Workspace, name: str, *, by: HasPk | None) -> Data
         raise Refused(f"There is already a dataset called {name.strip()}; choose another name.", "name") from None
 
 
+def create_with_file(
+    workspace: Workspace, name: str, file: UploadedFile | None, pasted: str, *, by: HasPk | None
+) -> ImportBatch:
+    """A dataset and its first file; where the file cannot be kept there is no dataset either. Raises Refused."""
+    dataset = create_dataset(workspace, name, by=by)
+    try:
+        return stage(dataset, file, pasted, by=by)
+    except Refused:
+        dataset.delete()
+        raise
+
+
 def stage(dataset: Dataset, file: UploadedFile | None, pasted: str, *, by: HasPk | None) -> ImportBatch:
-    """Keep an upload or pasted lines on disk until it is imported. Nothing of the name reaches the path."""
+    """Keep an upload or pasted lines on disk until it is imported, under a name of our own."""
     directory = settings.UPLOAD_DIR
     directory.mkdir(parents=True, exist_ok=True)
     name = clean_text(Path(file.name or "").name)[:255] if file is not None else "pasted.jsonl"
@@ -122,11 +138,20 @@ def import_form(found: Preview, data: Mapping[str, Any] | None = None) -> Import
     return ImportForm(data, formats=choices, fields=fields)
 
 
-def start_import(batch: ImportBatch, format: str, reference_field: str, *, by: HasPk | None) -> Job:
-    """Queue the import of a staged file; asking twice finds the job that is there."""
+def start_import(batch: ImportBatch, format: str, reference_field: str, *, by: HasPk | None, limit: int = 0) -> Job:
+    """Queue the import of a staged file; asking twice finds the job that is there, also one that has done it.
+
+    ``limit``: lines to read in all, 0 for no limit.
+    """
     with transaction.atomic():
-        job = enqueue("import", {"batch": batch.pk}, lock_key=f"batch:{batch.pk}:import", by=by)
-        ImportBatch.objects.filter(pk=batch.pk).update(job=job, format=format, reference_field=reference_field)
+        done = ImportBatch.objects.select_related("job").get(pk=batch.pk)
+        if done.job is not None and done.finished_at is not None:
+            return done.job
+        params = {"batch": batch.pk, "limit": limit}
+        job = enqueue("import", params, lock_key=f"batch:{batch.pk}:import", by=by)
+        ImportBatch.objects.filter(pk=batch.pk).update(
+            job=job, format=format, reference_field=reference_field, error=""
+        )
     return job
 
 
@@ -137,20 +162,26 @@ def forget_file(batch: ImportBatch) -> None:
             Path(batch.path).unlink(missing_ok=True)
 
 
-def enough_space(size: int) -> bool:
-    return shutil.disk_usage(settings.DATA_DIR).free > 2 * size
-
-
-def configure_sanitizing(dataset: Dataset, params: dict[str, Any]) -> None:
+def configure_sanitizing(dataset: Dataset, params: Mapping[str, Any]) -> None:
     """Store the config; records checked with another one count as unchecked from now on."""
     config = dataset.sanitizing
-    threshold = (config.near_duplicates or 0.85) if params.pop("near_duplicates") else None
-    config = config.model_copy(update={**params, "near_duplicates": threshold})
-    Dataset.objects.filter(pk=dataset.pk).update(sanitize_config=config.model_dump(mode="json"))
+    threshold = (config.near_duplicates or True) if params["near_duplicates"] else None
+    values = {**config.model_dump(), **params, "near_duplicates": threshold}
+    stored = SanitizeConfig.model_validate(values).model_dump(mode="json")
+    Dataset.objects.filter(pk=dataset.pk).update(sanitize_config=stored)
 
 
-def repair(dataset: Dataset) -> int:
-    """Apply every repair to the invalid records, which are unchecked afterwards; returns how many changed."""
+def repairable(dataset: Dataset) -> int:
+    """How many of the invalid records a repair would change; of many the first ``TRIED`` are looked at."""
+    records = dataset.records.filter(verdict=INVALID, code__in=MENDABLE).select_related("raw").order_by("pk")
+    return sum(bool(repairs.repair(record.trace, repairs.REPAIRS)[1]) for record in records[:TRIED])
+
+
+def repair(dataset: Dataset, *, by: HasPk | None = None) -> int:
+    """Apply every repair to the invalid records and check them again; returns how many changed. Raises Refused."""
+    running = last_run(dataset, SANITIZE)
+    if running is not None and running.job.is_live:
+        raise Refused("The records are being checked just now; repair them when that has ended.")
     changed = 0
     for record in dataset.records.filter(verdict=INVALID).select_related("raw").iterator(chunk_size=500):
         mended, what = repairs.repair(record.trace, repairs.REPAIRS)
@@ -159,8 +190,15 @@ def repair(dataset: Dataset) -> int:
         changed += 1
         with transaction.atomic():
             RawRecord.objects.filter(pk=record.pk).update(body=dumps(mended))
-            DatasetRecord.objects.filter(pk=record.pk).update(checked_by="")
+            DatasetRecord.objects.filter(pk=record.pk).update(checked_by="", **read_of(mended))
+    if changed:
+        start(dataset, SANITIZE, {}, by=by)
     return changed
+
+
+def read_of(trace: Trace) -> dict[str, Any]:
+    """What the narrow row repeats of a payload."""
+    return {"digest": digest(trace), "preview": clean_text(last_user_text(trace.messages))[:600]}
 
 
 def set_targets(dataset: Dataset, values: Mapping[str, str]) -> None:
@@ -174,7 +212,7 @@ def set_targets(dataset: Dataset, values: Mapping[str, str]) -> None:
             targets[name] = float(text)
         except ValueError:
             raise Refused(f"The target of {name} must be a number of percent, not {text[:20]}.") from None
-    if any(value < 0 for value in targets.values()) or sum(targets.values()) > 100.01:
+    if not all(0 <= value <= 100 for value in targets.values()) or sum(targets.values()) > 100.01:
         raise Refused("Targets must not be negative and not add up to more than 100 %.")
     Dataset.objects.filter(pk=dataset.pk).update(topic_targets=targets)
 

@@ -30,6 +30,7 @@ urlpatterns = [
     path("<int:pk>/run/topics/", commands.run_topics, name="run_topics"),
     path("<int:pk>/run/categorize/", commands.run_categorize, name="run_categorize"),
     path("<int:pk>/run/repair/", commands.run_repair, name="run_repair"),
+    path("<int:pk>/again/<str:action>/", commands.again, name="again"),
     path("<int:pk>/stop/<str:action>/", commands.stop, name="stop"),
     path("<int:pk>/stop_import/<int:batch_pk>/", commands.stop_import, name="stop_import"),
     path("<int:pk>/topics/edit/", commands.edit_topics, name="edit_topics"),

@@ -12,14 +12,13 @@ from django.db.models import F
 from django.utils import timezone
 
 from datasets_app.core.reading import Line, Parsed, Rejected, UnreadableFile, open_lines, read_traces
-from datasets_app.core.records import Trace, clean_text, digest, dumps
+from datasets_app.core.records import Trace, clean_text, dumps
 from datasets_app.core.sanitizing import verdict
 from datasets_app.core.tokens import count
 from datasets_app.models import INVALID, VALID, Dataset, DatasetRecord, ImportBatch, RawRecord, RejectedLine
-from datasets_app.services import forget_file
+from datasets_app.services import forget_file, read_of
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, JobFailed
-from rft_project.platforms.types import last_user_text
 
 BATCH = 500
 
@@ -50,8 +49,7 @@ def record_of(batch: ImportBatch, line: int, trace: Trace, import_key: str) -> D
         line=line,
         import_key=import_key,
         span_id=trace.span_id,
-        digest=digest(trace),
-        preview=clean_text(last_user_text(trace.messages))[:600],
+        **read_of(trace),
         **checked_fields(trace, batch.dataset),
     )
 
@@ -85,11 +83,13 @@ def run_import(ctx: JobContext) -> dict[str, Any]:
 def _read_on(ctx: JobContext, batch: ImportBatch) -> None:
     """From the last committed position to the end of the file. Raises Again, Cancelled, Lost, UnreadableFile."""
     seen = _lines_before(batch)
+    read = batch.imported + batch.already_present + batch.unreadable
     reader = read_traces(
         Path(batch.path),
         format=batch.format,
         reference_field=batch.reference_field or None,
         start_line=batch.position,
+        limit=max(0, ctx.params["limit"] - read) if ctx.params.get("limit") else None,
     )
     for chunk in batched(reader):
         _commit_lines(ctx, batch, chunk, seen)

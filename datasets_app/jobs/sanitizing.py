@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datasets_app.actions import CATEGORIZE, start
 from datasets_app.core.dedupe import DuplicateIndex, duplicate_issue, shared_lines
 from datasets_app.core.hygiene import HygieneReport, build_report, summarise_tokens
 from datasets_app.core.records import clean_text
@@ -21,24 +22,30 @@ def run_sanitize(ctx: JobContext) -> HygieneReport:
     """Checks records in the order they came in; of a pair of duplicates the earlier one is kept.
 
     The cursor is the last record written. A later slice rebuilds the index of duplicates from the valid records before
-    it, so that the verdicts do not depend on where a slice ended.
+    it, so that the verdicts do not depend on where a slice ended; it starts over where the limits changed meanwhile.
     """
     dataset = Dataset.objects.get(pk=ctx.params["dataset"])
-    last = ctx.cursor.get("last", 0)
+    digest = rules_digest(dataset)
+    last = ctx.cursor.get("last", 0) if ctx.cursor.get("rules") == digest else 0
     records = dataset.records.order_by("pk").select_related("raw")
     ctx.progress.begin("Checking", done=records.filter(pk__lte=last).count(), total=records.count())
     index = _index(dataset, last)
-    digest = rules_digest(dataset)
     while chunk := list(records.filter(pk__gt=last)[:BATCH]):
         for record in chunk:
             _check(dataset, record, index, digest)
         last = chunk[-1].pk
         with ctx.batch(done=len(chunk)) as batch:
             DatasetRecord.objects.bulk_update(chunk, WRITTEN)
-            batch.cursor = {"last": last}
+            batch.cursor = {"last": last, "rules": digest}
         ctx.check()
         if ctx.slice_over:
             raise Again
+    dataset.refresh_from_db()
+    if rules_digest(dataset) != digest:
+        raise Again
+    if dataset.topics.topics and dataset.records.filter(verdict=VALID, topic=None).exists():
+        with ctx.batch():
+            start(dataset, CATEGORIZE, {}, by=ctx.job.requested_by)
     return report_of(dataset)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from hashlib import blake2b
 from typing import Any
-
-from django.db import transaction
 
 from datasets_app.actions import CATEGORIZE, TOPICS, last_result, start
 from datasets_app.core.categorizing import Categorizer
+from datasets_app.core.records import encode_json
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.core.topics_auto import auto_topics
 from datasets_app.helper import helper_of
@@ -44,7 +44,8 @@ def run_topics(ctx: JobContext) -> dict[str, Any]:
     if not found.tree.topics:
         raise JobFailed("The messages do not fall into groups that could be named; choose a template instead.", "none")
     ctx.check()
-    with transaction.atomic():
+    with ctx.batch():
+        dataset.refresh_from_db()  # what somebody edited meanwhile can be undone to
         replace_tree(dataset, found.tree, f"{len(found.tree.leaves())} topics found in the data replaced the tree.")
         start(dataset, CATEGORIZE, {}, by=ctx.job.requested_by)
     typical = {leaf: [records[at].pk for at in indices] for leaf, indices in found.typical().items()}
@@ -57,13 +58,18 @@ def run_topics(ctx: JobContext) -> dict[str, Any]:
 
 
 def run_categorize(ctx: JobContext) -> dict[str, Any]:
-    """Sort every valid record that no person has sorted. The cursor is the last record written."""
+    """Sort every valid record that no person has sorted. The cursor is the last record written.
+
+    Topics that change meanwhile make it start over: its lock keeps the edit from queueing another run.
+    """
     dataset = Dataset.objects.get(pk=ctx.params["dataset"])
     tree = dataset.topics
     if not tree.topics:
         raise JobFailed("There are no topics to sort into; choose topics first.", "no_topics")
-    last = ctx.cursor.get("last", 0)
-    records = dataset.records.filter(verdict=VALID).exclude(method="manual").order_by("pk").select_related("raw")
+    topics = _mark(dataset.topic_hierarchy)
+    last = ctx.cursor.get("last", 0) if ctx.cursor.get("topics") == topics else 0
+    sortable = dataset.records.exclude(method="manual")
+    records = sortable.filter(verdict=VALID).order_by("pk").select_related("raw")
     ctx.progress.begin("Sorting", done=records.filter(pk__lte=last).count(), total=records.count())
     helper = helper_of(dataset.workspace, ctx.log)
     categorizer = Categorizer(
@@ -80,12 +86,23 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
             record.needs_review, record.secondary_topics = found.needs_review, list(found.secondary_topics)
         last = chunk[-1].pk
         with ctx.batch(done=len(chunk)) as batch:
-            DatasetRecord.objects.bulk_update(chunk, WRITTEN)
-            batch.cursor = {"last": last}
+            sortable.bulk_update(chunk, WRITTEN)  # not what a person has sorted since it was read
+            batch.cursor = {"last": last, "topics": topics}
         ctx.check()
-        if ctx.slice_over:
+        if ctx.slice_over or _topics_now(dataset) != topics:
             raise Again
+    if _topics_now(dataset) != topics:
+        raise Again
     return _summary(dataset)
+
+
+def _mark(hierarchy: dict[str, Any]) -> str:
+    """Tells one tree from another."""
+    return blake2b(encode_json(hierarchy, sort=True).encode(), digest_size=8).hexdigest()
+
+
+def _topics_now(dataset: Dataset) -> str:
+    return _mark(Dataset.objects.values_list("topic_hierarchy", flat=True).get(pk=dataset.pk))
 
 
 def _taught(dataset: Dataset) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Q
@@ -16,7 +17,8 @@ from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topic_templates import TEMPLATES
 from datasets_app.core.topics import UNKNOWN, TopicTree
 from datasets_app.facts import topic_counts
-from datasets_app.models import DUPLICATE, INVALID, VALID, ActionRun, Dataset, DatasetRecord, ImportBatch
+from datasets_app.models import DUPLICATE, INVALID, VALID, Dataset, DatasetRecord, ImportBatch
+from datasets_app.services import repairable
 from rft_project.jobs.models import Job
 from rft_project.web.text import percent
 
@@ -59,6 +61,11 @@ class ImportPanel:
         return self.batch.job is not None and self.batch.job.is_live
 
     @property
+    def unfinished(self) -> bool:
+        """It failed or was stopped on the way."""
+        return not self.is_live and self.batch.finished_at is None
+
+    @property
     def version(self) -> int:
         return self.batch.job.version if self.batch.job is not None else 0
 
@@ -78,7 +85,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ReportPanel:
-    run: ActionRun | None
+    when: datetime | None
     result: dict[str, Any]
     problems: list[Problem]
     repairable: int
@@ -103,11 +110,8 @@ def report_panel(dataset: Dataset) -> ReportPanel:
         for code, count in sorted(by_code.items(), key=lambda pair: -pair[1])
         if code in CODES
     ]
-    repairable = dataset.records.filter(verdict=INVALID, code__in=REPAIRABLE).count()
-    return ReportPanel(last_run(dataset, SANITIZE), result, problems, repairable)
-
-
-REPAIRABLE = ("last_not_user", "orphan_tool_result", "invalid_role", "control_characters")
+    when = datetime.fromisoformat(result["timestamp"]) if result else None
+    return ReportPanel(when, result, problems, repairable(dataset) if result else 0)
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,7 @@ class ActionLine:
     text: str
     job: Job | None
     stop_url: str
+    again_url: str
     button: str = ""
     run_url: str = ""
     link: str = ""
@@ -249,8 +250,8 @@ def actions_panel(dataset: Dataset) -> ActionsPanel:
 
 def _line(dataset: Dataset, letter: str, action: str, title: str, text: str, **more: str) -> ActionLine:
     run = last_run(dataset, action)
-    stop = reverse("datasets:stop", args=[dataset.pk, action])
-    return ActionLine(letter, action, title, text, run.job if run else None, stop, **more)
+    stop, again = (reverse(f"datasets:{name}", args=[dataset.pk, action]) for name in ("stop", "again"))
+    return ActionLine(letter, action, title, text, run.job if run else None, stop, again, **more)
 
 
 def _sanitize_line(dataset: Dataset, facts: DatasetFacts) -> ActionLine:

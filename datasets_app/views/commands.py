@@ -6,9 +6,10 @@ from django.views.decorators.http import require_POST
 
 from datasets_app import access, actions, forms, panels, services, topic_commands
 from datasets_app.models import Dataset
-from rft_project.jobs.services import request_cancel
+from rft_project.jobs.services import request_cancel, retry
 from rft_project.web.http import Request
 from rft_project.web.regions import region
+from rft_project.web.text import plural
 
 
 def actions_region(request: Request, dataset: Dataset, page: str = ""):
@@ -21,7 +22,9 @@ def actions_region(request: Request, dataset: Dataset, page: str = ""):
 @require_POST
 def run_import(request: Request, pk: int, batch_pk: int):
     batch = access.batch(request.user, pk, batch_pk)
-    if batch.job is None:
+    if batch.job is not None and not batch.job.is_live and batch.finished_at is None:
+        retry(batch.job)
+    elif batch.job is None:
         form = services.import_form(services.preview(batch), request.POST)
         if not form.is_valid():
             messages.error(request, "Choose a format and a field from the lists.")
@@ -51,7 +54,10 @@ def run_topics(request: Request, pk: int):
         messages.error(request, "Choose a template, or a number of topics from 2 to 60.")
         return redirect("datasets:topics", pk)
     if form.cleaned_data["template"]:
-        topic_commands.use_template(dataset, form.cleaned_data["template"], by=request.user)
+        try:
+            topic_commands.use_template(dataset, form.cleaned_data["template"], by=request.user)
+        except services.Refused as refused:
+            messages.error(request, str(refused))
     else:
         actions.start(dataset, actions.TOPICS, {"clusters": form.cleaned_data["clusters"]}, by=request.user)
     return redirect("datasets:topics", pk)
@@ -67,9 +73,20 @@ def run_categorize(request: Request, pk: int):
 @require_POST
 def run_repair(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
-    changed = services.repair(dataset)
-    messages.success(request, f"{changed:,} records repaired and checked again.")
-    return redirect("datasets:report", pk)
+    try:
+        changed = services.repair(dataset, by=request.user)
+        messages.success(request, f"{plural(changed, 'record')} repaired; all are being checked again.")
+    except services.Refused as refused:
+        messages.error(request, str(refused))
+    return redirect(f"{dataset.get_absolute_url()}#actions")
+
+
+@require_POST
+def again(request: Request, pk: int, action: str):
+    """A run that failed or was stopped goes on from where it was."""
+    run = access.action_run(request.user, pk, action)
+    retry(run.job)
+    return actions_region(request, run.dataset)
 
 
 @require_POST

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -24,12 +24,11 @@ def new_dataset(request: Request):
     form = forms.NewDatasetForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:
-            dataset = services.create_dataset(home_workspace(request.user), form.cleaned_data["name"], by=request.user)
-            batch = services.stage(dataset, form.cleaned_data["file"], form.cleaned_data["pasted"], by=request.user)
+            batch = services.create_with_file(home_workspace(request.user), **form.cleaned_data, by=request.user)
         except services.Refused as refused:
             form.add_error(refused.field, str(refused))
         else:
-            return redirect("datasets:review_import", dataset.pk, batch.pk)
+            return redirect("datasets:review_import", batch.dataset_id, batch.pk)
     status = 422 if form.errors else 200
     return render(request, "datasets_app/new_dataset.html", {"form": form}, status=status)
 
@@ -85,9 +84,9 @@ def review_import(request: Request, pk: int, batch_pk: int):
 def rejected(request: Request, pk: int, batch_pk: int):
     batch = access.batch(request.user, pk, batch_pk)
     if "download" in request.GET:
-        lines = "".join(f"{line.text}\n" for line in batch.rejected.iterator())
+        lines = (f"{line.text}\n".encode("utf-8", "replace") for line in batch.rejected.iterator(chunk_size=100))
         headers = {"Content-Disposition": 'attachment; filename="rejected.jsonl"'}
-        return HttpResponse(lines.encode("utf-8", "replace"), content_type="text/plain", headers=headers)
+        return StreamingHttpResponse(lines, content_type="text/plain", headers=headers)
     steps = dataset_steps(batch.dataset, here="A")
     context = {"dataset": batch.dataset, "batch": batch, "lines": batch.rejected.all()[:200], "steps": steps}
     return render(request, "datasets_app/rejected.html", context)
@@ -97,8 +96,7 @@ def rejected(request: Request, pk: int, batch_pk: int):
 def report(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
     panel = panels.report_panel(dataset)
-    initial = dataset.sanitizing.model_dump() | {"near_duplicates": dataset.sanitizing.near_duplicates is not None}
-    context = {"dataset": dataset, "panel": panel, "form": forms.SanitizeForm(initial=initial)}
+    context = {"dataset": dataset, "panel": panel, "form": forms.SanitizeForm.of(dataset.sanitizing)}
     context["steps"] = dataset_steps(dataset, here="A")
     return render(request, "datasets_app/report.html", context)
 

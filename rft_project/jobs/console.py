@@ -51,7 +51,10 @@ class JobCommand(BaseCommand):
         """The report goes where --report says; without it a person reads it on standard output."""
         text = json.dumps(report, indent=2, ensure_ascii=False, default=str)
         if options.get("report") and options["report"] != "-":
-            Path(options["report"]).write_text(text + "\n", encoding="utf-8")
+            try:
+                Path(options["report"]).write_text(text + "\n", encoding="utf-8")
+            except OSError as error:
+                raise CommandError(f"{options['report']} cannot be written: {error.strerror}.", returncode=1) from error
         else:
             self.stdout.write(text)
 

@@ -148,7 +148,7 @@ def test_an_upload_is_kept_imported_and_removed(workspace, owner, client_of, tmp
     assert DatasetRecord.objects.count() == 1
     assert not Path(batch.path).exists()
     rejected = client.get(f"{review}rejected/?download=1")
-    assert rejected.content == b"{broken\n"
+    assert rejected.getvalue() == b"{broken\n"
 
 
 def test_pasted_lines_are_read_like_a_file(workspace, owner, client_of):

@@ -22,6 +22,7 @@ class Command(JobCommand):
         parser.add_argument("--dataset", required=True, metavar="NAME")
         parser.add_argument("--format", default=AUTO, choices=[AUTO, *FORMATS])
         parser.add_argument("--reference-field", default="", metavar="PATH", help="such as metadata.intent")
+        parser.add_argument("--limit", type=int, default=0, metavar="N", help="read at most so many lines of each file")
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,7 +45,8 @@ class Command(JobCommand):
     def _start(self, dataset: Dataset, name: str, options: dict[str, Any]) -> Any:
         path = Path(name)
         batch = ImportBatch.objects.create(dataset=dataset, filename=path.name, path=str(path.resolve()), owned=False)
-        return services.start_import(batch, options["format"], options["reference_field"], by=None)
+        limit = max(0, options["limit"])
+        return services.start_import(batch, options["format"], options["reference_field"], by=None, limit=limit)
 
     @staticmethod
     def _add(report: dict[str, Any], result: dict[str, Any]) -> None:
