@@ -65,10 +65,10 @@ def create_with_file(
 def stage(dataset: Dataset, file: UploadedFile | None, pasted: str, *, by: HasPk | None) -> ImportBatch:
     """Keep an upload or pasted lines on disk until it is imported, under a name of our own."""
     directory = settings.UPLOAD_DIR
-    directory.mkdir(parents=True, exist_ok=True)
     name = clean_text(Path(file.name or "").name)[:255] if file is not None else "pasted.jsonl"
     path = directory / f"{uuid.uuid4().hex}{''.join(Path(name).suffixes[-2:])[:20]}"
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as target:
             if file is None:
                 target.write(pasted.encode("utf-8", "surrogatepass"))
@@ -76,7 +76,8 @@ def stage(dataset: Dataset, file: UploadedFile | None, pasted: str, *, by: HasPk
                 for chunk in file.chunks():
                     target.write(chunk)
     except OSError as error:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
         raise Refused(
             f"The file could not be kept: {error.strerror}. Free some space and try again.", "file"
         ) from error
