@@ -14,6 +14,7 @@ from wizard_app import flow
 from wizard_app.core import curve
 from wizard_app.models import RFTJob, RunEvent, StepResult
 
+WHILE_IT_RUNS = ("stalled", "overfitting", "collapse")  # the best checkpoint is kept, whatever came after it
 Series = dict[str, list[tuple[int, float]]]
 
 
@@ -120,7 +121,7 @@ def training_panel(run: RFTJob) -> TrainingPanel:
         series=series,
         chart=_chart(series, total, sentence),
         sentence=sentence,
-        checks=_checks(series),
+        checks=_checks(series, live=job is not None and job.is_live),
         components=_components(series),
         events=list(run.events.order_by("-pk")[:12]),
         eta=left.sentence if left is not None else "",
@@ -148,9 +149,10 @@ def _chart(series: Series, total: int | None, finding: str) -> LineChart | None:
     return reward_curve(valid, train, finding=finding, baseline=baseline, total=total)
 
 
-def _checks(series: Series) -> list[Check]:
-    found = [Check("warn", warning.sentence) for warning in curve.warnings(series)]
-    return found or [Check("good", "Nothing to worry about so far.")]
+def _checks(series: Series, *, live: bool) -> list[Check]:
+    """Warnings. Once it has ended, what would have been a reason to stop it is none any more."""
+    found = [warning for warning in curve.warnings(series) if live or warning.slug not in WHILE_IT_RUNS]
+    return [Check("warn", warning.sentence) for warning in found] or [Check("good", "Nothing to worry about.")]
 
 
 def _components(series: Series) -> list[ComponentCurve]:
