@@ -57,7 +57,7 @@ def kill_worker(pid: int) -> bool:
 def kill_while_it_works(
     job: Job, counts: list[int], dice: random.Random, *, delay: float, hurt: Callable[[int], object] = kill_worker
 ) -> int:
-    """Kill the job's worker up to ``delay`` seconds after ``job.done`` has reached each of the counts; how often it hit.
+    """Kill the job's worker up to ``delay`` seconds after each of the ``counts`` is done; how often that hit.
 
     A random moment later, so that a kill falls anywhere in a batch. A job whose worker dies twice without progress is
     given up by design, so between two kills something must have been committed.
@@ -78,65 +78,13 @@ def kill_while_it_works(
     return landed
 
 
-WORDS = [
-    "parcel",
-    "invoice",
-    "refund",
-    "password",
-    "account",
-    "delivery",
-    "courier",
-    "receipt",
-    "voucher",
-    "warranty",
-    "screen",
-    "battery",
-    "charger",
-    "subscription",
-    "address",
-    "order",
-    "exchange",
-    "damaged",
-    "missing",
-    "late",
-    "broken",
-    "locked",
-    "expired",
-    "double",
-    "weekly",
-    "colour",
-    "size",
-    "router",
-    "signal",
-    "contract",
-    "upgrade",
-    "cable",
-    "adapter",
-    "keyboard",
-    "printer",
-    "ticket",
-    "booking",
-    "hotel",
-    "flight",
-    "seat",
-    "luggage",
-    "passport",
-    "visa",
-    "card",
-    "payment",
-    "transfer",
-    "limit",
-    "balance",
-    "statement",
-    "branch",
-    "loan",
-    "interest",
-    "deposit",
-    "branch",
-    "mortgage",
-    "salary",
-    "pension",
-]
+_TEXT = """
+parcel invoice refund password account delivery courier receipt voucher warranty screen battery charger subscription
+address order exchange damaged missing late broken locked expired double weekly colour size router signal contract
+upgrade cable adapter keyboard printer ticket booking hotel flight seat luggage passport visa card payment transfer
+limit balance statement branch loan interest deposit mortgage salary pension
+"""
+WORDS = _TEXT.split()
 
 
 def lines_of_every_kind(count: int, seed: int) -> list[str]:
@@ -187,13 +135,16 @@ class CountingProxy:
     """Passes requests on to an engine, counts the answers it was asked for, and may hold each for a moment.
 
     ``asked`` counts per question (what is asked of which model, the seed included) the calls that reached the engine;
-    the calls whose number is in ``refused`` (the first is 1) get 401 instead and do not reach it.
+    the calls whose number is in ``refused`` (the first is 1) get 401 instead and do not reach it. ``paths`` counts all
+    requests by method and path; the answer to one that ``closed`` names is kept back until ``open`` is set.
     """
 
     def __init__(self, target: str, *, hold: float = 0.0, refused: Iterable[int] = ()) -> None:
         self.target = urlsplit(target)
         self.hold = hold
         self.refused = set(refused)
+        self.closed: set[str] = set()
+        self.open = threading.Event()
         self.calls = 0
         self.asked: Counter[str] = Counter()
         self.in_flight = 0
@@ -245,10 +196,14 @@ class CountingProxy:
         self._server.server_close()
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Any:
-        with self._lock:
-            self.paths[f"{method} {path.partition('?')[0]}"] += 1
-        if method != "POST" or not path.endswith("/chat/completions"):
-            return self._forward(method, path, headers, body)
+        name = f"{method} {path.partition('?')[0]}"
+        if name != "POST /v1/chat/completions":
+            answer = self._forward(method, path, headers, body)
+            with self._lock:
+                self.paths[name] += 1
+            if name in self.closed:
+                self.open.wait(60)
+            return answer
         with self._lock:
             self.calls += 1
             if self.calls in self.refused:
