@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import HasPk, enqueue
@@ -26,6 +27,12 @@ def start(dataset: Dataset, action: str, params: dict[str, Any], *, by: HasPk | 
 
 def last_run(dataset: Dataset, action: str) -> ActionRun | None:
     return dataset.action_runs.select_related("job").filter(action=action).first()
+
+
+def last_runs(dataset: Dataset) -> dict[str, ActionRun]:
+    """The newest run of every action that ever ran, in one query."""
+    newest = dataset.action_runs.order_by().values("action").annotate(newest=Max("pk")).values("newest")
+    return {run.action: run for run in ActionRun.objects.filter(pk__in=newest).select_related("job")}
 
 
 def last_result(dataset: Dataset, action: str) -> dict[str, Any]:

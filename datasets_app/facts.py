@@ -26,8 +26,12 @@ def topic_counts(dataset: Dataset) -> dict[str | None, int]:
     return dict(rows)
 
 
-def coverage_report(dataset: Dataset) -> CoverageReport:
-    leaves, unknown, uncategorized = leaf_counts(dataset.topics, topic_counts(dataset))
+def coverage_report(dataset: Dataset, facts: DatasetFacts | None = None) -> CoverageReport:
+    """``facts``: where they are known already, nothing is counted again."""
+    if facts is not None:
+        leaves, unknown, uncategorized = facts.topics, facts.unknown, facts.uncategorized
+    else:
+        leaves, unknown, uncategorized = leaf_counts(dataset.topics, topic_counts(dataset))
     return coverage(leaves, dataset.topic_targets, unknown=unknown, uncategorized=uncategorized)
 
 

@@ -9,7 +9,7 @@ from datasets_app.core.readiness import DatasetFacts
 from rft_project.web.steps import DONE, LIVE, OPEN, SHUT, STALE, Step
 from rft_project.web.text import percent
 
-from .actions import ACTIONS, last_run
+from .actions import last_runs
 from .facts import coverage_report, dataset_facts
 from .models import Dataset
 
@@ -18,8 +18,8 @@ def dataset_steps(dataset: Dataset, here: str = "", facts: DatasetFacts | None =
     """Steps A to D as they stand (E appears once generation can be used), and the way into the wizard."""
     facts = facts or dataset_facts(dataset)
     page = reverse("datasets:dataset", args=[dataset.pk])
-    running = {name for name in ACTIONS if (run := last_run(dataset, name)) is not None and run.job.is_live}
-    report = coverage_report(dataset) if facts.topics else None
+    running = {name for name, run in last_runs(dataset).items() if run.job.is_live}
+    report = coverage_report(dataset, facts) if facts.topics else None
     state, fact = {}, {}
     state["A"], fact["A"] = _sanitized(facts)
     state["B"], fact["B"] = _topics(facts)

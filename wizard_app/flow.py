@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,9 +100,12 @@ def digest_of(run: RFTJob, slug: str, params: dict[str, Any]) -> str:
     return step_digest(slug, RULES, BY_SLUG[slug].inputs(run, params))
 
 
-def states(run: RFTJob) -> list[StepState]:
-    """All five, in order. A step opens when the one before it is done; a change before it makes it stale, not gone."""
-    results = {result.step: result for result in run.steps.select_related("job")}
+def states(run: RFTJob, stored: Iterable[StepResult] | None = None) -> list[StepState]:
+    """All five, in order. A step opens when the one before it is done; a change before it makes it stale, not gone.
+
+    ``stored``: the run's step results with their jobs, where they are known already.
+    """
+    results = {result.step: result for result in (run.steps.select_related("job") if stored is None else stored)}
     found: list[StepState] = []
     stale_before = False
     for kind in STEPS:
@@ -151,13 +154,21 @@ def state_of(run: RFTJob, slug: str) -> StepState:
     return next(state for state in states(run) if state.kind.slug == slug)
 
 
-def first_open(run: RFTJob) -> StepState:
+def standings(runs: list[RFTJob]) -> list[tuple[RFTJob, StepState]]:
+    """Where each of several runs goes on, in two queries; their snapshots are expected to be there."""
+    stored: dict[int, list[StepResult]] = {run.pk: [] for run in runs}
+    for result in StepResult.objects.filter(run__in=list(stored)).select_related("job"):
+        stored[result.run_id].append(result)
+    return [(run, first_open(run, stored[run.pk])) for run in runs]
+
+
+def first_open(run: RFTJob, stored: Iterable[StepResult] | None = None) -> StepState:
     """Where the walk goes on: the first step that is open or at work, else the last."""
-    found = states(run)
+    found = states(run, stored)
     return next((state for state in found if not state.done or state.stale or state.live), found[-1])
 
 
-def run_steps(run: RFTJob, here: str) -> list[strip.Step]:
+def run_steps(run: RFTJob, found: list[StepState], here: str) -> list[strip.Step]:
     """Steps F to J for the strip."""
     return [
         strip.Step(
@@ -167,5 +178,5 @@ def run_steps(run: RFTJob, here: str) -> list[strip.Step]:
             reverse(f"wizard:{state.kind.slug}", args=[run.pk]),
             here=state.kind.slug == here,
         )
-        for state in states(run)
+        for state in found
     ]

@@ -42,7 +42,7 @@ def reference_text(trace: Trace) -> str:
 
 
 @lru_cache(maxsize=32)
-def _about(snapshot_pk: int) -> tuple[PresetContext, int]:
+def _about(snapshot_pk: int, content_hash: str) -> tuple[PresetContext, int]:
     """What a snapshot's records hold (a snapshot never changes), and the longest usual answer in tokens."""
     labels: dict[str, int] = {}
     keys: dict[str, int] = {}
@@ -78,7 +78,7 @@ def _json_keys(trace: Trace) -> list[str]:
 
 
 def preset_context(snapshot: Snapshot) -> PresetContext:
-    return _about(snapshot.pk)[0]
+    return _about(snapshot.pk, snapshot.content_hash)[0]
 
 
 def allowed_answers(snapshot: Snapshot) -> list[str]:
@@ -88,6 +88,6 @@ def allowed_answers(snapshot: Snapshot) -> list[str]:
 
 def answer_tokens(snapshot: Snapshot, most: int | None) -> int:
     """Tokens an answer may have: twice the usual longest reference and a few more, within what the model takes."""
-    usual = _about(snapshot.pk)[1]
+    usual = _about(snapshot.pk, snapshot.content_hash)[1]
     wanted = max(8, 2 * usual + 4)
     return min(wanted, most or 1024, 1024)

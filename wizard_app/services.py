@@ -10,7 +10,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from datasets_app.core.dedupe import DuplicateIndex, shared_lines
+from datasets_app.core.readiness import counted
 from datasets_app.core.topics import UNKNOWN
+from datasets_app.facts import dataset_facts
 from datasets_app.models import VALID, Dataset, Snapshot, SnapshotItem
 from graders_app.core.evaluate import GraderError
 from graders_app.core.spec import item_fields, parse_grader
@@ -69,7 +71,13 @@ def finish_step(run: RFTJob, slug: str, params: Stored, summary: Stored, *, dige
 
 
 def split_run(run: RFTJob, params: SplitParams) -> SplitSummary:
-    """Freeze the dataset's valid records into training and validation. The same records and params change nothing."""
+    """Freeze the dataset's valid records into training and validation. The same records and params change nothing.
+
+    Raises Refused, also while records wait to be checked: duplicates among them would stand on both sides.
+    """
+    unchecked = dataset_facts(run.dataset).unchecked
+    if unchecked:
+        raise Refused(f"{counted(unchecked, 'record')} not checked yet: sanitize the dataset, then split it.")
     records = list(run.dataset.records.filter(verdict=VALID).order_by("pk").select_related("raw"))
     if not records:
         raise Refused("The dataset has no valid records; sanitize it first.")
@@ -319,6 +327,18 @@ def deploy(run: RFTJob, *, by: Any) -> Deployment:
     )
     AuditEntry.write("deploy", run, workspace=run.workspace, actor=by, detail=deployment.model)
     return deployment
+
+
+def again(run: RFTJob, step: str, *, by: Any) -> Job:
+    """A step whose job failed or was stopped goes on from where it was. Raises Refused or PlatformError."""
+    state = flow.state_of(run, step)
+    if state.job is None or state.result is None:
+        raise Refused("Nothing was started in this step yet.")
+    if state.done:
+        return state.job
+    if step == flow.TRAIN:  # whether the platform goes on with it decides what starting again means
+        return start_training(run, TrainParams.model_validate(state.result.params), by=by)
+    return retry(state.job)
 
 
 def undeploy(deployment: Deployment, *, by: Any) -> None:

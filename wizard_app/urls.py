@@ -30,6 +30,7 @@ urlpatterns = [
     path("<int:pk>/do/train/", commands.do_train, name="do_train"),
     path("<int:pk>/do/compare/", commands.do_compare, name="do_compare"),
     path("<int:pk>/do/stop/<str:step>/", commands.do_stop, name="do_stop"),
+    path("<int:pk>/do/again/<str:step>/", commands.do_again, name="do_again"),
     path("<int:pk>/do/deploy/", commands.do_deploy, name="do_deploy"),
     path("<int:pk>/do/undeploy/<int:deployment_pk>/", commands.do_undeploy, name="do_undeploy"),
 ]

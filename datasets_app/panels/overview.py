@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from datasets_app.actions import CATEGORIZE, SANITIZE, TOPICS, last_result, last_run
+from datasets_app.actions import CATEGORIZE, SANITIZE, TOPICS, last_result, last_runs
 from datasets_app.core.coverage import CoverageReport
 from datasets_app.core.readiness import DatasetFacts, NextStep, next_step, readiness
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import readable
 from datasets_app.facts import coverage_report, dataset_facts
-from datasets_app.models import Dataset
+from datasets_app.models import ActionRun, Dataset
 from rft_project.jobs.models import Job
 from rft_project.web.charts import BarRow, Cell, Table, bar_rows
 from rft_project.web.charts.bars import BarChart
@@ -20,6 +20,7 @@ from rft_project.web.parts import Check
 from rft_project.web.text import number, percent, score
 
 BAND_TONES = {"excellent": "good", "good": "good", "fair": "warn", "poor": "bad", "critical": "bad", "one topic": ""}
+Runs = dict[str, ActionRun]
 LEVELS = {"ok": "good", "warn": "warn", "block": "bad"}
 
 
@@ -121,13 +122,13 @@ NEXT = {
 QUERY = {"view_invalid": "?verdict=invalid#records", "review": "?review=1#records"}
 
 
-def summary_panel(dataset: Dataset) -> SummaryPanel:
-    facts = dataset_facts(dataset)
+def summary_panel(dataset: Dataset, facts: DatasetFacts | None = None) -> SummaryPanel:
+    facts = facts or dataset_facts(dataset)
     step = next_step(facts)
     name, label, post = NEXT[step.action]
     url = reverse(name, args=[dataset.pk]) + QUERY.get(step.action, "")
     tokens = last_result(dataset, SANITIZE).get("tokens") or {}
-    return SummaryPanel(dataset, facts, coverage_report(dataset), tokens, step, url, label, post)
+    return SummaryPanel(dataset, facts, coverage_report(dataset, facts), tokens, step, url, label, post)
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ class CoveragePanel:
     sentence: str
 
 
-def coverage_panel(dataset: Dataset) -> CoveragePanel:
-    report = coverage_report(dataset)
+def coverage_panel(dataset: Dataset, facts: DatasetFacts | None = None) -> CoveragePanel:
+    report = coverage_report(dataset, facts)
     if not report.distribution or not report.total_records:
         return CoveragePanel(dataset, report, None, "Shown as soon as the records are sorted into topics.")
     under = [name for name, entry in report.distribution.items() if entry.status == "under"]
@@ -198,8 +199,8 @@ class ReadinessPanel:
     checks: list[Check]
 
 
-def readiness_panel(dataset: Dataset) -> ReadinessPanel:
-    found = readiness(dataset_facts(dataset))
+def readiness_panel(dataset: Dataset, facts: DatasetFacts | None = None) -> ReadinessPanel:
+    found = readiness(facts or dataset_facts(dataset))
     checks = []
     for check in found.checks:
         name, label, post = NEXT.get(check.action or "", ("", "", False))
@@ -241,44 +242,46 @@ class ActionsPanel:
         return "-".join(f"{line.job.pk}.{line.job.version}" for line in self.lines if line.job is not None)
 
 
-def actions_panel(dataset: Dataset) -> ActionsPanel:
-    facts = dataset_facts(dataset)
-    return ActionsPanel(
-        dataset, [_sanitize_line(dataset, facts), _topics_line(dataset, facts), _categorize_line(dataset, facts)]
-    )
+def actions_panel(dataset: Dataset, facts: DatasetFacts | None = None) -> ActionsPanel:
+    facts = facts or dataset_facts(dataset)
+    runs = last_runs(dataset)
+    lines = [make(dataset, facts, runs) for make in (_sanitize_line, _topics_line, _categorize_line)]
+    return ActionsPanel(dataset, lines)
 
 
-def _line(dataset: Dataset, letter: str, action: str, title: str, text: str, **more: str) -> ActionLine:
-    run = last_run(dataset, action)
+def _line(dataset: Dataset, runs: Runs, letter: str, action: str, title: str, text: str, **more: str) -> ActionLine:
+    run = runs.get(action)
     stop, again = (reverse(f"datasets:{name}", args=[dataset.pk, action]) for name in ("stop", "again"))
     return ActionLine(letter, action, title, text, run.job if run else None, stop, again, **more)
 
 
-def _sanitize_line(dataset: Dataset, facts: DatasetFacts) -> ActionLine:
+def _sanitize_line(dataset: Dataset, facts: DatasetFacts, runs: Runs) -> ActionLine:
+    report = last_result(dataset, SANITIZE)
     if not facts.total:
         text = "Checks every record and sets aside what would fail a training run."
     elif facts.unchecked == facts.total:
         text = f"{facts.total:,} records are waiting to be checked. Nothing is deleted."
     else:
         text = f"{facts.invalid:,} of {facts.total:,} records are set aside."
-        worst = (last_result(dataset, SANITIZE).get("errors_by_type") or {}).items()
+        worst = (report.get("errors_by_type") or {}).items()
         top = max(worst, key=lambda pair: pair[1], default=None)
         if top:
             text += f" Most often: {CODES[top[0]][0].lower()} ({top[1]:,})."
     return _line(
         dataset,
+        runs,
         "A",
         SANITIZE,
         "Sanitize",
         text,
         button="Run again" if facts.unchecked < facts.total else "Sanitize",
         run_url=reverse("datasets:run_sanitize", args=[dataset.pk]) if facts.total else "",
-        link="Report" if last_result(dataset, SANITIZE) else "",
+        link="Report" if report else "",
         link_url=reverse("datasets:report", args=[dataset.pk]),
     )
 
 
-def _topics_line(dataset: Dataset, facts: DatasetFacts) -> ActionLine:
+def _topics_line(dataset: Dataset, facts: DatasetFacts, runs: Runs) -> ActionLine:
     if facts.topics:
         names = ", ".join(readable(name) for name in list(facts.topics)[:4])
         text = f"{len(facts.topics)} topics: {names}{' and more' if len(facts.topics) > 4 else ''}."
@@ -286,10 +289,10 @@ def _topics_line(dataset: Dataset, facts: DatasetFacts) -> ActionLine:
         text = "Find them in the data, take a template, or write them yourself."
     url = reverse("datasets:topics", args=[dataset.pk])
     label = "Edit topics" if facts.topics else "Choose topics"
-    return _line(dataset, "B", TOPICS, "Topics", text, link=label if facts.valid else "", link_url=url)
+    return _line(dataset, runs, "B", TOPICS, "Topics", text, link=label if facts.valid else "", link_url=url)
 
 
-def _categorize_line(dataset: Dataset, facts: DatasetFacts) -> ActionLine:
+def _categorize_line(dataset: Dataset, facts: DatasetFacts, runs: Runs) -> ActionLine:
     done = facts.valid - facts.uncategorized
     if not facts.topics:
         text = "Sorts every record into a topic, once there are topics."
@@ -300,6 +303,7 @@ def _categorize_line(dataset: Dataset, facts: DatasetFacts) -> ActionLine:
     review = facts.needs_review + facts.unknown
     return _line(
         dataset,
+        runs,
         "C",
         CATEGORIZE,
         "Categorize",

@@ -6,6 +6,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from datasets_app import access, forms, panels, services
 from datasets_app.core.hygiene import HygieneReport
+from datasets_app.facts import dataset_facts
 from datasets_app.listing import records_panel
 from datasets_app.models import Dataset
 from datasets_app.strip import dataset_steps
@@ -36,13 +37,14 @@ def new_dataset(request: Request):
 @require_GET
 def dataset(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
+    facts = dataset_facts(dataset)
     context = {
         "dataset": dataset,
-        "steps": dataset_steps(dataset, here="D"),
-        "summary": panels.summary_panel(dataset),
-        "coverage": panels.coverage_panel(dataset),
-        "readiness": panels.readiness_panel(dataset),
-        "actions": panels.actions_panel(dataset),
+        "steps": dataset_steps(dataset, here="D", facts=facts),
+        "summary": panels.summary_panel(dataset, facts),
+        "coverage": panels.coverage_panel(dataset, facts),
+        "readiness": panels.readiness_panel(dataset, facts),
+        "actions": panels.actions_panel(dataset, facts),
         "records": records_panel(dataset, request.GET.dict()),
     }
     return render(request, "datasets_app/dataset.html", context)

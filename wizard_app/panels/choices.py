@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from datasets_app.core.readiness import DatasetFacts
 from datasets_app.facts import dataset_facts
 from graders_app.core.presets import PRESETS, Preset
 from graders_app.models import Grader
@@ -12,7 +13,7 @@ from rft_project.connections.services import local_connection, platform_for
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import Access, last_user_text, text_of
 from wizard_app import flow
-from wizard_app.core.splitting import SplitReport
+from wizard_app.core.splitting import NO_TOPIC, SplitReport
 from wizard_app.forms import SplitForm, TrainForm
 from wizard_app.items import preset_context, reference_text
 from wizard_app.models import RFTJob
@@ -22,9 +23,12 @@ from wizard_app.services import model_info
 
 @dataclass(frozen=True)
 class SplitPanel:
+    """``changed``: in what the dataset differs from what was frozen; '' when in nothing that counts can tell."""
+
     report: SplitReport | None
     form: SplitForm
     valid: int
+    changed: str
 
 
 def split_panel(run: RFTJob) -> SplitPanel:
@@ -32,7 +36,18 @@ def split_panel(run: RFTJob) -> SplitPanel:
     report = SplitSummary.model_validate(state.result.summary).report if state.result and state.done else None
     facts = dataset_facts(run.dataset)
     initial = state.result.params if state.result else {"ratio": 0.9 if facts.valid >= 1000 else 0.8}
-    return SplitPanel(report, SplitForm(initial=initial), facts.valid)
+    return SplitPanel(report, SplitForm(initial=initial), facts.valid, _changed(report, facts) if report else "")
+
+
+def _changed(report: SplitReport, facts: DatasetFacts) -> str:
+    """The snapshot stays what it is; a person may want to split again."""
+    if report.total != facts.valid:
+        return f"The dataset had {report.total:,} valid records at this split and has {facts.valid:,} now."
+    then = {name: topic.train + topic.valid for name, topic in report.topics.items()}
+    now = {**facts.topics, NO_TOPIC: facts.unknown + facts.uncategorized}
+    if then != {name: count for name, count in now.items() if count}:
+        return "Records have other topics now than at this split."
+    return ""
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ class StepLine:
     url: str
 
 
-def strip_of(run: RFTJob, here: str) -> list[Step]:
+def strip_of(run: RFTJob, states: list[flow.StepState], here: str) -> list[Step]:
     """Ten steps: the dataset's and this run's."""
-    return [step for step in dataset_steps(run.dataset) if step.letter < "F"] + flow.run_steps(run, here)
+    return [step for step in dataset_steps(run.dataset) if step.letter < "F"] + flow.run_steps(run, states, here)
 
 
-def stepper(run: RFTJob, here: str) -> list[StepLine]:
+def stepper(run: RFTJob, states: list[flow.StepState], here: str) -> list[StepLine]:
     lines = []
-    for state in flow.states(run):
+    for state in states:
         css = "here" if state.kind.slug == here else ("stale" if state.stale else "done" if state.done else "")
         url = "" if state.closed else reverse(f"wizard:{state.kind.slug}", args=[run.pk])
         lines.append(StepLine(state.kind.letter, state.kind.title, outcome_text(state), css, url))
@@ -61,15 +61,15 @@ def outcome_text(state: flow.StepState) -> str:
 
 def page(run: RFTJob, here: str) -> dict[str, Any]:
     """Context that every page of a run starts from."""
-    state = flow.state_of(run, here)
+    states = flow.states(run)
     order = [kind.slug for kind in flow.STEPS]
     at = order.index(here)
-    following = flow.states(run)[at + 1] if at + 1 < len(order) else None
+    following = states[at + 1] if at + 1 < len(order) else None
     return {
         "run": run,
-        "steps": strip_of(run, here),
-        "stepper": stepper(run, here),
-        "state": state,
+        "steps": strip_of(run, states, here),
+        "stepper": stepper(run, states, here),
+        "state": states[at],
         "back": flow.STEPS[at - 1] if at else None,
         "back_url": reverse(f"wizard:{order[at - 1]}", args=[run.pk]) if at else run.dataset.get_absolute_url(),
         "following": following,

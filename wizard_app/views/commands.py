@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import Http404
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from graders_app.core.errors import GraderError
@@ -28,7 +29,6 @@ def do_split(request: Request, pk: int):
         services.split_run(run, SplitParams(**form.to_params()))
     except REFUSALS as refused:
         messages.error(request, str(refused))
-        return redirect("wizard:split", pk)
     return redirect("wizard:split", pk)
 
 
@@ -53,7 +53,7 @@ def do_trial(request: Request, pk: int):
     form = forms.TrialForm(request.POST)
     trial = grading.trial(run, form.cleaned_data["item"], form.cleaned_data["answer"]) if form.is_valid() else None
     context = {"run": run, "panel": grader_panel(run), "trial": trial}
-    return region(request, "wizard_app/_trial.html", context, page=f"/runs/{pk}/grader/")
+    return region(request, "wizard_app/_trial.html", context, page=reverse("wizard:grader", args=[pk]))
 
 
 @require_POST
@@ -78,8 +78,9 @@ def do_dry_run(request: Request, pk: int):
 @require_POST
 def do_override(request: Request, pk: int):
     run = access.run(request.user, pk)
+    form = forms.OverrideForm(request.POST)
     try:
-        services.override_no_go(run, request.POST.get("reason", ""), by=request.user)
+        services.override_no_go(run, form.cleaned_data["reason"] if form.is_valid() else "", by=request.user)
     except REFUSALS as refused:
         messages.error(request, str(refused))
         return redirect("wizard:dry_run", pk)
@@ -118,6 +119,18 @@ def do_stop(request: Request, pk: int, step: str):
     job = flow.state_of(run, step).job
     if job is not None:
         request_cancel(job)
+    return redirect(f"wizard:{step}", pk)
+
+
+@require_POST
+def do_again(request: Request, pk: int, step: str):
+    run = access.run(request.user, pk)
+    if step not in flow.BY_SLUG:
+        raise Http404
+    try:
+        services.again(run, step, by=request.user)
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
     return redirect(f"wizard:{step}", pk)
 
 

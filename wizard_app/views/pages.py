@@ -20,16 +20,15 @@ from wizard_app.panels.training import training_panel
 
 @require_GET
 def runs(request: Request):
-    found = RFTJob.objects.of(request.user).select_related("dataset")
-    rows = [(run, flow.first_open(run)) for run in found[:100]]
-    return render(request, "wizard_app/runs.html", {"rows": rows})
+    found = RFTJob.objects.of(request.user).select_related("dataset", "snapshot")
+    return render(request, "wizard_app/runs.html", {"rows": flow.standings(list(found[:100]))})
 
 
 @require_http_methods(["GET", "POST"])
 def new_run(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
     number = dataset.runs.count() + 1
-    form = forms.NewRunForm(request.POST or None, initial={"name": f"{dataset.name}, run {number}"})
+    form = forms.NewRunForm(request.POST or None, initial={"name": f"{dataset.name[:100]}, run {number}"})
     if request.method == "POST" and form.is_valid():
         try:
             run = services.create_run(dataset, form.cleaned_data["name"], by=request.user)
