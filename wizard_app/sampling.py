@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count
 
-from datasets_app.core.records import clean_text
+from datasets_app.core.records import clean_json, clean_text
 from datasets_app.models import SnapshotItem
 from graders_app.core.evaluate import Grader, GraderResult, make_sample, open_grader
 from rft_project.connections.services import platform_for
@@ -151,7 +151,7 @@ def _rollouts(
             sampling_key=plan.key,
             sample_index=have + index,
             answer=clean_text(answer.text),
-            tool_calls=answer.tool_calls,
+            tool_calls=clean_json(answer.tool_calls),
             prompt_tokens=sample.usage.prompt_tokens if index == 0 else 0,
             completion_tokens=sample.usage.completion_tokens if index == 0 else 0,
             seconds=sample.seconds if index == 0 else 0.0,

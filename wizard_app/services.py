@@ -170,6 +170,13 @@ def choose_grader(run: RFTJob, grader: Grader) -> GraderSummary:
 # --- H: dry run
 
 
+def trainable(connection: Connection) -> list[ModelInfo]:
+    """Base models a run may start on today; asks the platform. Raises PlatformError."""
+    found = platform_for(connection).capabilities()
+    open_ones = [m for m in found.models if m.method == "reinforcement" and m.access is not Access.RETIRED]
+    return open_ones if found.train else []
+
+
 def model_info(connection: Connection, model: str) -> ModelInfo | None:
     """The catalogue's entry of a base model; asks the platform."""
     return next((m for m in platform_for(connection).capabilities().models if m.id == model), None)
@@ -188,8 +195,8 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: HasPk | None) -> Job
     connection = run.workspace.connections.filter(pk=params.connection).first()
     if connection is None:
         raise Refused("Choose one of this workspace's connections.")
-    info = model_info(connection, params.model)
-    if info is None or info.access is Access.RETIRED:
+    info = next((m for m in trainable(connection) if m.id == params.model), None)
+    if info is None:
         raise Refused(f"{connection.name} has no model called {params.model} that can be trained; choose another.")
     most = answer_tokens(run.frozen, info.max_answer_tokens)
     settled = params.model_copy(

@@ -116,6 +116,15 @@ def clean_text(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
+def clean_json(value: Any) -> Any:
+    """A JSON value for a JSON column: its texts and keys as ``clean_text`` leaves them."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [clean_json(item) for item in value]
+    return {clean_text(key): clean_json(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
 def _decode_slowly(raw: bytes | str) -> Any:
     """The standard library's parser: takes lone surrogates, and its errors name the place."""
     try:

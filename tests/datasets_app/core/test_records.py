@@ -11,6 +11,7 @@ from datasets_app.core.records import (
     Trace,
     Unreadable,
     clean_id,
+    clean_json,
     clean_text,
     decode_json,
     digest,
@@ -225,3 +226,9 @@ def test_user_text_takes_the_text_parts_of_user_turns():
 def test_ids_and_texts_for_columns():
     assert [clean_id(v) for v in ("a\0b", 7, True, None, ["x"], "y" * 300)] == ["a\ufffdb", "7", "", "", "", "y" * 200]
     assert clean_text("x\ud800y\0z\n") == "x\ufffdy\ufffdz\n"
+
+
+def test_a_json_value_for_a_column_has_no_text_a_database_refuses():
+    call = {"id": "c\0", "function": {"name": "f", "arguments": '{"a": "\ud800"}'}, "n\0": [1, None, "\0"]}
+    clean = {"id": "c\ufffd", "function": {"name": "f", "arguments": '{"a": "\ufffd"}'}, "n\ufffd": [1, None, "\ufffd"]}
+    assert clean_json(call) == clean

@@ -93,7 +93,7 @@ class Command(JobCommand):
             connection = connection or workspace.connections.filter(kind=wanted).first()
         if connection is None:
             raise CommandError(f"This workspace has no connection called {wanted}.", returncode=2)
-        models = [info.id for info in services.platform_for(connection).capabilities().models]
+        models = [info.id for info in services.trainable(connection)]
         if not models:
             raise services.Refused(f"{connection.name} has no model that can be trained.")
         model = options["model"] or models[0]
