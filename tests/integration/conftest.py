@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from datasets_app import actions
 from datasets_app.sample import SMALL_PATH
 from graders_app.core.presets import load_preset
 from graders_app.services import save_grader
 from tests.engine.process import Engine
 from tests.factories import import_file, make_dataset
+from tests.worker import drain
 from wizard_app import services
 from wizard_app.items import preset_context
 from wizard_app.models import RFTJob
@@ -48,6 +50,8 @@ def proxy_to(settings: Any) -> Iterator[Callable[..., CountingProxy]]:
 def graded_run(workspace: Any) -> RFTJob:
     """A run on the small sample with a split and the preset for labels."""
     dataset = import_file(make_dataset(workspace), SMALL_PATH).dataset
+    actions.start(dataset, actions.SANITIZE, {}, by=None)
+    drain()
     run = services.create_run(dataset, "First run", by=None)
     services.split_run(run, SplitParams(ratio=0.7))
     config = load_preset("label_partial_credit").build(preset_context(run.snapshot))

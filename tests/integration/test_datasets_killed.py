@@ -65,19 +65,17 @@ def power_cut(worker_cluster: Start, worker: WorkerProcess) -> Callable[[int], o
     return hurt
 
 
-@pytest.mark.parametrize(
-    ("seed", "counts"), [(1, [0, 500, 1500]), (2, [500, 1000, 2000]), (3, [0, 1000])], ids=["early", "late", "host"]
-)
+@pytest.mark.parametrize(("seed", "counts"), [(1, [0, 500, 1500]), (2, [500, 1500])], ids=["worker", "host"])
 def test_a_killed_import_ends_like_an_undisturbed_one(
     workspace: Any, worker_cluster: Start, file: Path, undisturbed: Undisturbed, seed: int, counts: list[int]
 ) -> None:
     dataset = make_dataset(workspace, "Killed")
     batch = staged(dataset, file)
     worker = worker_cluster(*FAST)
-    how = {"hurt": power_cut(worker_cluster, worker)} if seed == 3 else {}
+    how = {"hurt": power_cut(worker_cluster, worker)} if seed == 2 else {}
     job = services.start_import(batch, "auto", "", by=None)
     kills = kill_while_it_works(job, counts, random.Random(seed), delay=0.2, **how)
-    assert kills >= 1
+    assert kills >= len(counts) - 1  # a fast machine may be done before the last one
     wait_ended(job)
     assert (job.state, job.error_message, job.done) == ("SUCCEEDED", "", LINES)
     assert times_lost(job) == kills
@@ -93,20 +91,22 @@ def test_a_killed_import_ends_like_an_undisturbed_one(
 
 
 def test_a_killed_sanitize_run_ends_like_an_undisturbed_one(workspace: Any, worker_cluster: Start, file: Path) -> None:
-    calm, hurt = (import_file(make_dataset(workspace, name), file).dataset for name in ("Calm", "Killed"))
-    actions.start(calm, actions.SANITIZE, {}, by=None)
+    dataset = import_file(make_dataset(workspace), file).dataset
+    actions.start(dataset, actions.SANITIZE, {}, by=None)
     drain()
+    rows, report = rows_of(dataset), actions.last_result(dataset, actions.SANITIZE)
+    assert {"duplicate", "near_duplicate", "empty_messages", ""} < set(dataset.records.values_list("code", flat=True))
+
+    dataset.records.update(verdict="valid", code="", issues=[], tokens=0, checked_by="")
     worker_cluster(*FAST)
-    job = actions.start(hurt, actions.SANITIZE, {}, by=None)
+    job = actions.start(dataset, actions.SANITIZE, {}, by=None)
     kills = kill_while_it_works(job, [0, 500, 1500, 2000], random.Random(4), delay=0.3)
     assert kills >= 2
     wait_ended(job)
-    assert (job.state, job.error_message, job.done) == ("SUCCEEDED", "", hurt.records.count())
+    assert (job.state, job.error_message, job.done) == ("SUCCEEDED", "", len(rows))
     assert times_lost(job) == kills
-    told = [actions.last_result(dataset, actions.SANITIZE) | {"timestamp": ""} for dataset in (calm, hurt)]
-    assert told[0] == told[1]
-    assert {"duplicate", "near_duplicate", "empty_messages", ""} < set(hurt.records.values_list("code", flat=True))
-    assert rows_of(hurt) == rows_of(calm)
+    assert rows_of(dataset) == rows
+    assert actions.last_result(dataset, actions.SANITIZE) | {"timestamp": ""} == report | {"timestamp": ""}
 
 
 def test_a_worker_that_dies_after_the_last_line_has_still_imported_the_file(workspace: Any, tmp_path: Path) -> None:

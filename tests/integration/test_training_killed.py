@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +24,7 @@ from .harm import FAST, PATIENCE, CountingProxy, Start, kill_worker, owner_pid, 
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CREATE = "POST /v1/fine_tuning/jobs"
-LONG = 3000  # steps
+LONG = 2500  # steps
 #: Some seconds of training that never settles.
 STEPS = {"steps": 400, "learning_rate": 0.0001, "prompts_per_step": 12, "answers_per_prompt": 64, "eval_interval": 50}
 
@@ -104,11 +106,17 @@ def test_training_goes_on_through_the_death_of_the_engine_and_of_workers(
     worker_cluster(*FAST, ENGINE_URL=engine.url, ENGINE_KEY="")
     job = train(graded_run, STEPS | {"steps": LONG})
     points = graded_run.metrics.filter(series="train_reward")
+    [remote] = wait_for(lambda: remote_jobs(engine), PATIENCE, every=0.02)
+    engine.wait(remote["id"], lambda job: (job["rft"]["step"] or 0) >= 10)
+    [trainer] = engine.worker_pids(remote["id"])
+    os.kill(trainer, signal.SIGSTOP)  # training takes a few seconds: it must not end before it was hurt
+    wait_for(points.exists, PATIENCE)
     kills = 0
-    for count in (1, 100):  # in the middle of two looks
-        wait_for(lambda count=count: points.count() >= count, PATIENCE)
+    for _ in range(2):  # each in the middle of a look
+        wait_for(lambda: owner_pid(job) == 0 and job.state == "WAITING" and job.deaths == 0, PATIENCE)
         kills += kill_worker(wait_for(lambda: owner_pid(job), PATIENCE, every=0.002))
         wait_for(lambda: owner_pid(job) == 0 and job.state == "WAITING" and job.deaths == 0, PATIENCE)
+    os.kill(trainer, signal.SIGCONT)
     engine.kill()
     wait_for(lambda: (job.refresh_from_db(), "can't be reached" in job.note)[1], PATIENCE)
     assert job.state == "WAITING"
@@ -122,9 +130,8 @@ def test_training_goes_on_through_the_death_of_the_engine_and_of_workers(
     assert (graded_run.training_handle, graded_run.tuned_model) == (remote["id"], remote["fine_tuned_model"])
     assert list(points.order_by("step").values_list("step", flat=True)) == list(range(1, LONG + 1))
     told = engine.events(remote["id"])
-    rewards = {
-        e["data"]["step"]: e["data"]["train_mean_reward"] for e in told if "train_mean_reward" in (e["data"] or {})
-    }
+    scores = {event["data"]["step"]: event["data"]["scores"] for event in told if event["type"] == "metrics"}
+    rewards = {step: found["train_reward_mean"] for step, found in scores.items() if "train_reward_mean" in found}
     assert dict(points.values_list("step", "value")) == rewards
     assert Counter(graded_run.events.values_list("remote_id", flat=True)) == Counter(
         e["id"] for e in told if e["message"]
