@@ -195,8 +195,8 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: HasPk | None) -> Job
     connection = run.workspace.connections.filter(pk=params.connection).first()
     if connection is None:
         raise Refused("Choose one of this workspace's connections.")
-    info = next((m for m in trainable(connection) if m.id == params.model), None)
-    if info is None:
+    info = model_info(connection, params.model)
+    if info is None or info.access is Access.RETIRED:
         raise Refused(f"{connection.name} has no model called {params.model} that can be trained; choose another.")
     most = answer_tokens(run.frozen, info.max_answer_tokens)
     settled = params.model_copy(
