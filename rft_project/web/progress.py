@@ -10,6 +10,8 @@ from django.utils import timezone
 from rft_project.jobs.models import Job, State
 from rft_project.web.text import duration, number
 
+SOON = 15.0  # seconds
+
 
 @dataclass(frozen=True)
 class Work:
@@ -49,12 +51,17 @@ def _waiting(job: Job, now: datetime) -> tuple[str, ...]:
     return (f"goes on in {duration((job.run_after - now).total_seconds())}",)
 
 
+def _soon(job: Job, now: datetime) -> bool:
+    """Parked for moments only, between two looks at a platform: to people that is work going on."""
+    return job.run_after is None or (job.run_after - now).total_seconds() < SOON
+
+
 def _live(job: Job, now: datetime) -> tuple[str, tuple[str, ...], str]:
     counted = f"{counts_text(job.done, job.total)} {job.unit}" if job.total or job.done else ""
     phase = (job.phase,) if job.phase else ()
     if job.is_stopping:
         return "Stopping", (counted,) if counted else (), ""
-    if job.state == State.WAITING:
+    if job.state == State.WAITING and not (counted and _soon(job, now)):
         return job.note or "Waiting", (*((counted,) if counted else ()), *_waiting(job, now)), ""
     if job.state == State.QUEUED and not job.done:
         return "Waiting for a free worker", (), ""

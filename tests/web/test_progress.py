@@ -115,3 +115,11 @@ def test_large_counts_stay_plain_in_attributes():
 
 def test_no_job_draws_nothing():
     assert draw(None).strip() == ""
+
+
+def test_a_job_parked_between_two_looks_shows_its_counts():
+    parked = job(state=State.WAITING, note="running", done=201, total=5000, unit="steps")
+    parked.run_after = NOW + timedelta(seconds=1.5)
+    assert work_of(parked, NOW).lead == "201 of 5,000 steps"
+    parked.run_after = NOW + timedelta(seconds=60)
+    assert work_of(parked, NOW).lead == "running"
