@@ -104,7 +104,9 @@ def _look(ctx: JobContext, run: RFTJob, platform: Platform) -> TrainingStatus:
         for found in platform.checkpoints(handle)
     ]
     with ctx.batch():
-        Checkpoint.objects.bulk_create(checkpoints, ignore_conflicts=True)  # one is never changed once it is made
+        # Platforms keep the last or best few only, and never change one they made.
+        run.checkpoints.exclude(remote_id__in=[checkpoint.remote_id for checkpoint in checkpoints]).delete()
+        Checkpoint.objects.bulk_create(checkpoints, ignore_conflicts=True)
     if status.total_steps:
         ctx.progress.begin("Training", done=status.step or 0, total=status.total_steps)
     ctx.check()
