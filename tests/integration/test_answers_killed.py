@@ -37,6 +37,7 @@ def answers_of(run: RFTJob) -> dict[tuple[int, int], tuple[str, float | None, in
     return {(item, index): tuple(rest) for item, index, *rest in rows}  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_a_killed_dry_run_asks_again_only_for_what_was_in_flight(
     graded_run: RFTJob, engine: Engine, proxy_to: Callable[..., CountingProxy], worker_cluster: Start
 ) -> None:

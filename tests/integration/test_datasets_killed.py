@@ -65,6 +65,7 @@ def power_cut(worker_cluster: Start, worker: WorkerProcess) -> Callable[[int], o
     return hurt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "counts"), [(1, [0, 500, 1500]), (2, [500, 1500])], ids=["worker", "host"])
 def test_a_killed_import_ends_like_an_undisturbed_one(
     workspace: Any, worker_cluster: Start, file: Path, undisturbed: Undisturbed, seed: int, counts: list[int]
@@ -90,6 +91,7 @@ def test_a_killed_import_ends_like_an_undisturbed_one(
     assert not Path(batch.path).exists()
 
 
+@pytest.mark.slow
 def test_a_killed_sanitize_run_ends_like_an_undisturbed_one(workspace: Any, worker_cluster: Start, file: Path) -> None:
     dataset = import_file(make_dataset(workspace), file).dataset
     actions.start(dataset, actions.SANITIZE, {}, by=None)

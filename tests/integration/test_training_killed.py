@@ -67,6 +67,7 @@ def start_and_lose_the_handle(
     return job, remote
 
 
+@pytest.mark.slow
 def test_a_worker_killed_between_start_and_first_look_starts_no_second_job(
     graded_run: RFTJob, engine: Engine, proxy_to: Callable[..., CountingProxy], worker_cluster: Start
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_stop_reaches_a_job_whose_handle_was_lost(
     assert len(remote_jobs(engine)) == 1
 
 
+@pytest.mark.slow
 def test_training_goes_on_through_the_death_of_the_engine_and_of_workers(
     graded_run: RFTJob, engine: Engine, settings: Any, worker_cluster: Start
 ) -> None:

@@ -46,6 +46,7 @@ def start_import(dataset: Any, path: Path) -> tuple[ImportBatch, Job]:
     return batch, services.start_import(batch, "auto", "", by=None)
 
 
+@pytest.mark.slow
 def test_two_hosts_do_no_batch_twice(
     workspace: Any,
     graded_run: RFTJob,
@@ -80,6 +81,7 @@ def test_two_hosts_do_no_batch_twice(
     assert (len(proxy.asked), sum(proxy.asked.values()), Rollout.objects.count()) == (30, 30, 60)
 
 
+@pytest.mark.slow
 def test_one_file_imported_twice_at_the_same_moment_is_there_once(
     workspace: Any, worker_cluster: Start, tmp_path: Path
 ) -> None:
@@ -133,6 +135,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_killed_web_server_is_nothing_to_a_job(
     workspace: Any,
     owner: AbstractUser,
