@@ -62,8 +62,7 @@ def test_a_killed_dry_run_asks_again_only_for_what_was_in_flight(
     found = answers_of(graded_run)
     Rollout.objects.all().delete()
     proxy.hold = 0.0
-    start_dry_run(graded_run)
-    drain(jump=True)
+    wait_ended(start_dry_run(graded_run))
     assert answers_of(graded_run) == found
 
 
