@@ -105,7 +105,7 @@ def test_a_stopped_engine_costs_no_answer_and_says_so(graded_run, settings):
 def test_the_whole_walk_ends_with_a_better_deployed_model(sampled_run):
     train(sampled_run)
     results = sampled_run.steps.get(step=flow.RESULTS).summary["outcome"]
-    assert results["overall"]["after"] >= results["overall"]["before"] + 0.25
+    assert results["overall"]["after"] >= results["overall"]["before"] + 0.15
     assert results["overall"]["prompts"] == 18
     valid = list(MetricPoint.objects.filter(series="valid_reward").order_by("step"))
     assert valid[0].step == 0
