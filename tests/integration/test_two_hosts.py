@@ -65,11 +65,10 @@ def test_two_hosts_do_no_batch_twice(
     for message in list(OrmQ.objects.all()):
         for _ in range(2):
             OrmQ.objects.create(key=message.key, payload=message.payload, lock=message.lock)
-    for _ in range(2):
+    for _ in range(2):  # who takes how many is chance; that nothing is taken twice is not
         worker_cluster(*FAST, ENGINE_URL=proxy.url, ENGINE_KEY="")
     jobs = [wait_ended(job) for job in [*(job for _, job in imports), sanitize, asked]]
     assert [(job.state, job.fence, job.error_message) for job in jobs] == [("SUCCEEDED", 1, "")] * 5
-    assert len({job.lease_owner.rpartition("/")[0].rpartition("/")[0] for job in jobs}) == 2  # both hosts had work
 
     batches = [batch for batch, _ in imports]
     for batch in batches:
