@@ -128,7 +128,7 @@ def _request(item: SnapshotItem, plan: Plan, have: int) -> SampleRequest:
         temperature=plan.temperature,
         max_tokens=plan.max_tokens,
         # A seed of its own for every prompt and every later top-up, or they would all draw the same numbers.
-        seed=(plan.seed * 1_000_003 + item.pk * 101 + have) % 2**31,
+        seed=(plan.seed * 1_000_003 + int(item.fingerprint, 16) + have) % 2**31,
         allowed_answers=plan.allowed,
     )
 

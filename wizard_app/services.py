@@ -13,7 +13,7 @@ from datasets_app.core.dedupe import DuplicateIndex, shared_lines
 from datasets_app.core.readiness import counted
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.facts import dataset_facts
-from datasets_app.models import VALID, Dataset, Snapshot, SnapshotItem
+from datasets_app.models import VALID, Dataset, DatasetRecord, Snapshot, SnapshotItem
 from graders_app.core.evaluate import GraderError
 from graders_app.core.spec import item_fields, parse_grader
 from graders_app.models import Grader
@@ -83,44 +83,41 @@ def split_run(run: RFTJob, params: SplitParams) -> SplitSummary:
         raise Refused("The dataset has no valid records; sanitize it first.")
     # System prompts and example turns that the records share must not make them twins.
     index = DuplicateIndex(NEAR_TWIN, shared_lines(record.trace for record in records[:2000]))
-    rows, bodies = [], {}
+    rows = []
     for record in records:
         trace = record.trace
-        match = index.add(record.pk, trace)
-        groups = [f"near:{match.kept_key if match is not None else record.pk}"]
+        match = index.add(record.import_key, trace)
+        groups = [f"near:{match.kept_key if match is not None else record.import_key}"]
         groups += [f"conversation:{trace.metadata[key]}" for key in CONVERSATION_KEYS if trace.metadata.get(key)]
         topic = None if record.topic in (None, UNKNOWN) else record.topic
-        rows.append(Row(record.pk, topic, record.is_generated, tuple(groups)))
-        bodies[record.pk] = record.raw.body
+        # Not the primary key: the same file splits the same way in every database.
+        rows.append(Row(record.import_key, topic, record.is_generated, tuple(groups)))
     try:
         made = split(rows, **params.model_dump())
     except SplitError as error:
         raise Refused(str(error)) from None
-    content = _content_hash(made.train, made.valid, bodies)
+    by_key = {record.import_key: record for record in records}
+    parts = {
+        TRAIN: [by_key[str(key)] for key in made.train],
+        VALID_PART: [by_key[str(key)] for key in made.valid],
+    }
+    content = _content_hash(parts)
     summary = SplitSummary(report=made.report, content_hash=content)
     if run.snapshot is None or run.snapshot.content_hash != content:
-        topics = {row.id: row.topic or "" for row in rows}
-        _freeze(run, params, summary, {TRAIN: made.train, VALID_PART: made.valid}, topics, bodies)
+        _freeze(run, params, summary, parts)
     finish_step(run, flow.SPLIT, params, summary)
     return summary
 
 
-def _content_hash(train: list[Any], valid: list[Any], bodies: dict[Any, str]) -> str:
+def _content_hash(parts: dict[str, list[DatasetRecord]]) -> str:
     hasher = hashlib.sha256()
-    for part, ids in ((TRAIN, train), (VALID_PART, valid)):
-        for pk in ids:
-            hasher.update(f"{part}:{pk}:".encode() + bodies[pk].encode() + b"\n")
+    for part, records in parts.items():
+        for record in records:
+            hasher.update(f"{part}:{record.import_key}:{record.raw.body}\n".encode())
     return hasher.hexdigest()
 
 
-def _freeze(
-    run: RFTJob,
-    params: SplitParams,
-    summary: SplitSummary,
-    parts: dict[str, list[Any]],
-    topics: dict[Any, str],
-    bodies: dict[Any, str],
-) -> None:
+def _freeze(run: RFTJob, params: SplitParams, summary: SplitSummary, parts: dict[str, list[DatasetRecord]]) -> None:
     with transaction.atomic():
         snapshot = Snapshot.objects.create(
             dataset=run.dataset,
@@ -130,9 +127,15 @@ def _freeze(
         )
         SnapshotItem.objects.bulk_create(
             [
-                SnapshotItem(snapshot=snapshot, record_id=pk, part=part, topic=topics[pk], body=bodies[pk])
-                for part, ids in parts.items()
-                for pk in ids
+                SnapshotItem(
+                    snapshot=snapshot,
+                    record_id=record.pk,
+                    part=part,
+                    topic="" if record.topic in (None, UNKNOWN) else record.topic,
+                    body=record.raw.body,
+                )
+                for part, records in parts.items()
+                for record in records
             ],
             batch_size=500,
         )

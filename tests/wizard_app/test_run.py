@@ -10,10 +10,12 @@ from rft_project.jobs.models import Job
 from rft_project.jobs.services import request_cancel
 from rft_project.platforms.errors import PlatformError
 from tests.engine.process import SLOW
+from tests.factories import small_dataset
 from tests.worker import drain
 from wizard_app import flow, playground, reports, services
 from wizard_app.core.diagnosis import Diagnosis
 from wizard_app.items import rows_of
+from wizard_app.jobs.dry_run import sampled
 from wizard_app.models import MetricPoint, Rollout
 from wizard_app.schemas import SplitParams, TrainParams
 from wizard_app.services import Refused
@@ -39,6 +41,17 @@ def test_the_same_records_split_the_same_way_and_are_frozen_once(graded_run):
     assert graded_run.snapshot == first
     parts = list(first.items.values_list("part", flat=True))
     assert (parts.count("train"), parts.count("valid")) == (42, 18)
+
+
+def test_the_same_file_splits_and_samples_the_same_way_in_another_dataset(graded_run, workspace):
+    """Primary keys differ there; nothing that is drawn may depend on them."""
+    other = services.create_run(small_dataset(workspace, "Again"), "Second run", by=None)
+    services.split_run(other, SplitParams(ratio=0.7))
+    assert other.snapshot.content_hash == graded_run.snapshot.content_hash
+    params = dry_run_params(graded_run)
+    first, second = sampled(graded_run, params), sampled(other, params)
+    assert [item.fingerprint for item in first] == [item.fingerprint for item in second]
+    assert len(set(first)) == 20
 
 
 def test_an_edited_record_changes_neither_the_snapshot_nor_what_is_sent(graded_run):
@@ -105,7 +118,7 @@ def test_a_stopped_engine_costs_no_answer_and_says_so(graded_run, settings):
 def test_the_whole_walk_ends_with_a_better_deployed_model(sampled_run):
     train(sampled_run)
     results = sampled_run.steps.get(step=flow.RESULTS).summary["outcome"]
-    assert results["overall"]["after"] >= results["overall"]["before"] + 0.15
+    assert results["overall"]["after"] >= results["overall"]["before"] + 0.25
     assert results["overall"]["prompts"] == 18
     valid = list(MetricPoint.objects.filter(series="valid_reward").order_by("step"))
     assert valid[0].step == 0

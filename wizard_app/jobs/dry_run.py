@@ -49,7 +49,7 @@ def sampled(run: RFTJob, params: DryRunParams) -> list[SnapshotItem]:
 
 
 def _order(seed: int, item: SnapshotItem) -> str:
-    return blake2b(f"{seed}:{item.record_id}".encode(), digest_size=8).hexdigest()
+    return blake2b(f"{seed}:{item.fingerprint}".encode(), digest_size=8).hexdigest()
 
 
 def scores_of(run: RFTJob, items: list[SnapshotItem], key: str) -> list[PromptScores]:
