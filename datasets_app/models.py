@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils import timezone
 
 from datasets_app.core.records import Trace, loads
 from datasets_app.core.sanitizing import SanitizeConfig
@@ -101,14 +102,18 @@ class RejectedLine(models.Model):
         return f"line {self.line}: {self.reason}"
 
 
-class DatasetRecord(models.Model):
-    """One record. ``import_key`` makes importing idempotent; ``digest`` is the normalised conversation."""
+class RecordFields(models.Model):
+    """The columns of a record, for every table that keeps records as they are or were.
 
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="records")
-    batch = models.ForeignKey(ImportBatch, models.SET_NULL, null=True)
+    ``import_key`` makes importing idempotent; ``digest`` is the normalised conversation.
+    """
+
+    batch = models.ForeignKey(ImportBatch, models.SET_NULL, null=True, related_name="+")
     line = models.PositiveBigIntegerField(default=0)
+    format = models.CharField(max_length=40, blank=True)  # what the line was read as
     import_key = models.CharField(max_length=48)
     span_id = models.CharField(max_length=200, blank=True)
+    session_id = models.CharField(max_length=200, blank=True)
     digest = models.CharField(max_length=32)
     source = models.CharField(max_length=10, default=TRACE)
     is_generated = models.BooleanField(default=False)
@@ -126,7 +131,16 @@ class DatasetRecord(models.Model):
     needs_review = models.BooleanField(default=False)
     secondary_topics = models.JSONField(default=list)
 
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)  # a copy of a row keeps its time
+
+    class Meta:
+        abstract = True
+
+
+class DatasetRecord(RecordFields):
+    """One record of a dataset."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="records")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["dataset", "import_key"], name="one_record_per_import_key")]

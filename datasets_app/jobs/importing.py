@@ -41,16 +41,17 @@ def checked_fields(trace: Trace, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def record_of(batch: ImportBatch, line: int, trace: Trace, import_key: str) -> DatasetRecord:
-    """The narrow row of a trace, with its verdict. Duplicates are found by the sanitize run, which sees them all."""
+def record_of(batch: ImportBatch, entry: Parsed, import_key: str) -> DatasetRecord:
+    """The narrow row of an entry, with its verdict. Duplicates are found by the sanitize run, which sees them all."""
     return DatasetRecord(
         dataset_id=batch.dataset_id,
         batch=batch,
-        line=line,
+        line=entry.line,
+        format=entry.format,
         import_key=import_key,
-        span_id=trace.span_id,
-        **read_of(trace),
-        **checked_fields(trace, batch.dataset),
+        span_id=entry.trace.span_id,
+        **read_of(entry.trace),
+        **checked_fields(entry.trace, batch.dataset),
     )
 
 
@@ -130,7 +131,7 @@ def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Parsed | Reje
             )
         )
         new = [(entry, key) for entry, key in parsed if key not in present]
-        rows = DatasetRecord.objects.bulk_create([record_of(batch, e.line, e.trace, key) for e, key in new])
+        rows = DatasetRecord.objects.bulk_create([record_of(batch, e, key) for e, key in new])
         RawRecord.objects.bulk_create(
             [RawRecord(record=row, body=dumps(e.trace)) for row, (e, _) in zip(rows, new, strict=True)]
         )

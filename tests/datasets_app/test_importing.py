@@ -56,6 +56,7 @@ def test_chat_rows_and_openai_logs_are_recognised_line_by_line(workspace, tmp_pa
     assert batch.formats == {"chat": 1, "openai_chat": 1}
     assert batch.split_turns == 1
     first, second = dataset.records.order_by("pk").select_related("raw")
+    assert (first.format, second.format) == ("chat", "openai_chat")
     assert [m["role"] for m in first.data["input"]["messages"]] == ["user"]
     assert first.trace.output_messages[0]["content"] == "shipping"
     assert second.preview == "Is the shop open on Sunday?"
