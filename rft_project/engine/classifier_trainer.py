@@ -24,7 +24,7 @@ from rft_project.engine.classifier import (
     prompt_text,
     training_answers,
 )
-from rft_project.engine.hyperparameters import checked
+from rft_project.engine.hyperparameters import ANSWERS_PER_PROMPT, PROMPTS_PER_STEP, checked, eval_interval
 from rft_project.engine.language.checkpoints import Checkpoints, replace_file
 from rft_project.platforms.static_embeddings import embed
 from rft_project.platforms.types import Bound
@@ -45,30 +45,9 @@ HYPERPARAMETERS: dict[str, Bound] = {
         label="Learning rate",
         help="Size of each update; lower it if the reward jumps about.",
     ),
-    "prompts_per_step": Bound(
-        default=12,
-        minimum=1,
-        maximum=512,
-        integer=True,
-        label="Prompts per step",
-        help="Different training prompts answered in each step.",
-    ),
-    "answers_per_prompt": Bound(
-        default=8,
-        minimum=2,
-        maximum=64,
-        integer=True,
-        label="Answers per prompt",
-        help="Answers sampled for each prompt and compared with each other; the better ones are made more likely.",
-    ),
-    "eval_interval": Bound(
-        default=25,
-        minimum=1,
-        maximum=1000,
-        integer=True,
-        label="Evaluation interval (steps)",
-        help="The validation prompts are answered, and a checkpoint is kept, every so many steps.",
-    ),
+    "prompts_per_step": PROMPTS_PER_STEP,
+    "answers_per_prompt": ANSWERS_PER_PROMPT,
+    "eval_interval": eval_interval(25),
 }
 
 #: Steps over which "all answers score alike" is judged, and what counts as such.

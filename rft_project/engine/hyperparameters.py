@@ -1,4 +1,4 @@
-"""Checks the hyperparameters of a job against a model's bounds."""
+"""Hyperparameters that every built-in model has, and the check of a job's values against a model's bounds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from rft_project.platforms.types import Bound
+
+PROMPTS_PER_STEP = Bound(
+    default=12,
+    minimum=1,
+    maximum=512,
+    integer=True,
+    label="Prompts per step",
+    help="Different training prompts answered in each step.",
+)
+ANSWERS_PER_PROMPT = Bound(
+    default=8,
+    minimum=2,
+    maximum=64,
+    integer=True,
+    label="Answers per prompt",
+    help="Answers sampled for each prompt and compared with each other; the better ones are made more likely.",
+)
+
+
+def eval_interval(default: int) -> Bound:
+    """Steps between two evaluations; what a step costs decides on the default."""
+    return Bound(
+        default=default,
+        minimum=1,
+        maximum=1000,
+        integer=True,
+        label="Evaluation interval (steps)",
+        help="The validation prompts are answered, and a checkpoint is kept, every so many steps.",
+    )
 
 
 def checked(bounds: Mapping[str, Bound], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Any
+
+from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
@@ -11,46 +14,26 @@ from wizard_app.panels.results import results_panel
 from wizard_app.panels.training import training_panel
 
 
+def _of_step(request: Request, pk: int, template: str, panel: Any, step: str) -> HttpResponse:
+    """A region that shows a step's work; when the work has ended the step's page is loaded anew."""
+    page = reverse(f"wizard:{step}", args=[pk])
+    context = {"panel": panel}
+    return region(request, template, context, version=panel.version, refresh=not panel.is_live, page=page)
+
+
 @require_GET
 def dry_run_work(request: Request, pk: int):
-    run = access.run(request.user, pk)
-    panel = work_panel(run)
-    page = reverse("wizard:dry_run", args=[pk])
-    return region(
-        request,
-        "wizard_app/_dry_run_work.html",
-        {"work": panel},
-        version=panel.version,
-        refresh=not panel.is_live,
-        page=page,
-    )
+    panel = work_panel(access.run(request.user, pk))
+    return _of_step(request, pk, "wizard_app/_dry_run_work.html", panel, "dry_run")
 
 
 @require_GET
 def training(request: Request, pk: int):
-    run = access.run(request.user, pk)
-    panel = training_panel(run)
-    page = reverse("wizard:train", args=[pk])
-    return region(
-        request,
-        "wizard_app/_training.html",
-        {"panel": panel},
-        version=panel.version,
-        refresh=not panel.is_live,
-        page=page,
-    )
+    panel = training_panel(access.run(request.user, pk))
+    return _of_step(request, pk, "wizard_app/_training.html", panel, "train")
 
 
 @require_GET
 def comparison(request: Request, pk: int):
-    run = access.run(request.user, pk)
-    panel = results_panel(run)
-    page = reverse("wizard:results", args=[pk])
-    return region(
-        request,
-        "wizard_app/_comparison.html",
-        {"panel": panel},
-        version=panel.version,
-        refresh=not panel.is_live,
-        page=page,
-    )
+    panel = results_panel(access.run(request.user, pk))
+    return _of_step(request, pk, "wizard_app/_comparison.html", panel, "results")

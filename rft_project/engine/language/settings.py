@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rft_project.engine.hyperparameters import ANSWERS_PER_PROMPT, PROMPTS_PER_STEP, checked, eval_interval
 from rft_project.platforms.types import Bound
 
 #: Defaults are the ones that learned on a CPU; see the notes at each. Order is the order of the form.
@@ -25,22 +26,8 @@ HYPERPARAMETERS: dict[str, Bound] = {
         label="Learning rate",
         help="Size of each update; above 0.0005 small models tend to collapse onto one answer.",
     ),
-    "prompts_per_step": Bound(
-        default=12,
-        minimum=1,
-        maximum=512,
-        integer=True,
-        label="Prompts per step",
-        help="Different training prompts answered in each step.",
-    ),
-    "answers_per_prompt": Bound(
-        default=8,
-        minimum=2,
-        maximum=64,
-        integer=True,
-        label="Answers per prompt",
-        help="Answers sampled for each prompt and compared with each other; the better ones are made more likely.",
-    ),
+    "prompts_per_step": PROMPTS_PER_STEP,
+    "answers_per_prompt": ANSWERS_PER_PROMPT,
     "max_answer_tokens": Bound(
         default=16,
         minimum=1,
@@ -78,14 +65,7 @@ HYPERPARAMETERS: dict[str, Bound] = {
         label="LoRA rank",
         help="Size of the adapter that is trained; the model's own weights stay as they are.",
     ),
-    "eval_interval": Bound(
-        default=10,
-        minimum=1,
-        maximum=1000,
-        integer=True,
-        label="Evaluation interval (steps)",
-        help="The validation prompts are answered, and a checkpoint is kept, every so many steps.",
-    ),
+    "eval_interval": eval_interval(10),
 }
 
 #: Not shown: fixed by the measurements behind the defaults.
@@ -121,22 +101,6 @@ def is_flat(rewards: Sequence[float]) -> bool:
 def parse(values: Mapping[str, Any]) -> Settings:
     """Settings of a run. Missing, ``None`` and ``"auto"`` mean the default.
 
-    Raises ValueError with one sentence on an unknown name, a value that is no number, or one out of its bounds.
+    Raises ValueError as :func:`rft_project.engine.hyperparameters.checked` does.
     """
-    unknown = sorted(set(values) - set(HYPERPARAMETERS))
-    if unknown:
-        raise ValueError(f"There is no hyperparameter “{unknown[0]}”; known are {', '.join(HYPERPARAMETERS)}.")
-    return Settings(**{name: _number(name, bound, values.get(name)) for name, bound in HYPERPARAMETERS.items()})
-
-
-def _number(name: str, bound: Bound, value: Any) -> Any:
-    if value is None or value == "auto":
-        value = bound.default
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or (bound.integer and not float(value).is_integer()):
-        kind = "a whole number" if bound.integer else "a number"
-        raise ValueError(f"Hyperparameter “{name}” must be {kind}, not {value!r}.")
-    low, high = bound.minimum, bound.maximum
-    if not (low is None or value >= low) or not (high is None or value <= high):
-        raise ValueError(f"Hyperparameter “{name}” must be between {low:g} and {high:g}, not {value!r}.")
-    return int(value) if bound.integer else float(value)
+    return Settings(**checked(HYPERPARAMETERS, values))
