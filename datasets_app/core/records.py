@@ -23,7 +23,18 @@ from rft_project.platforms.types import JsonDict, text_of
 # Real payloads nest about twenty levels (tool schemas). Recursive code further on must never meet its own limit.
 MAX_DEPTH = 200
 _RESERVED = frozenset(
-    {"data", "input", "output", "reference_answer", "fields", "metadata", "span_id", "started_at", "finished_at"}
+    {
+        "data",
+        "input",
+        "output",
+        "reference_answer",
+        "fields",
+        "metadata",
+        "span_id",
+        "session_id",
+        "started_at",
+        "finished_at",
+    }
 )
 # About the record, not about the task: a grader never needs them, so they don't become item fields.
 _BOOKKEEPING = frozenset({"topic", "source", "is_generated"})
@@ -40,6 +51,7 @@ class Trace:
     """One record. ``data`` is the canonical payload, or whatever stood in its place.
 
     ``fields`` are the custom item fields a grader may read; ``metadata`` is about the record. Times are epoch seconds.
+    ``session_id`` names the conversation, thread or session that the record is a part of, '' where nothing says so.
     ``split`` is how many messages were moved from the end of the conversation into ``output`` when it was read.
     """
 
@@ -51,6 +63,7 @@ class Trace:
     span_id: str = ""
     started_at: float | None = None
     finished_at: float | None = None
+    session_id: str = ""
     split: int = field(default=0, compare=False)
 
     @property
@@ -178,7 +191,7 @@ def to_canonical(trace: Trace) -> JsonDict:
         line = {"data": trace.data}
     if trace.has_reference:
         line["reference_answer"] = trace.reference_answer
-    for name in ("fields", "metadata", "span_id"):
+    for name in ("fields", "metadata", "span_id", "session_id"):
         if value := getattr(trace, name):
             line[name] = value
     for name in ("started_at", "finished_at"):
@@ -218,6 +231,7 @@ def from_canonical(line: JsonDict) -> Trace:
         span_id=clean_id(line.get("span_id")),
         started_at=_seconds(line.get("started_at")),
         finished_at=_seconds(line.get("finished_at")),
+        session_id=clean_id(line.get("session_id")),
     )
 
 
@@ -283,11 +297,16 @@ def digest(trace: Trace) -> str:
     """
     messages = trace.input.get("messages")
     if isinstance(messages, list) and messages:
-        # The separators can't occur in folded text: str.split() treats them as white space.
-        text = "\x1e".join("\x1f".join(_parts_of(message)) for message in messages)
+        text = "\x1e".join(map(message_text, messages))
     else:
         text = "\x1d" + encode_json(trace.data, sort=True)
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def message_text(message: Any) -> str:
+    """One message as ``digest`` compares it: two that differ only in case, white space or ids of calls are equal."""
+    # The separators can't occur in folded text: str.split() treats them as white space.
+    return "\x1f".join(_parts_of(message))
 
 
 def _parts_of(message: Any) -> Iterator[str]:

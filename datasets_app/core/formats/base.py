@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from datasets_app.core.records import Trace, Unreadable, decode_json, encode_json, tool_calls_of
+from datasets_app.core.records import Trace, Unreadable, clean_id, decode_json, encode_json, tool_calls_of
 from rft_project.platforms.types import JsonDict, text_of
 
 # OpenAI's own later and earlier words for two of the four roles.
 _OPENAI_ROLES = {"developer": "system", "function": "tool"}
+_SESSION_KEYS = ("session_id", "conversation_id", "thread_id", "sessionId", "conversationId", "threadId", "session.id")
 _OUTPUT_KEYS = ("messages", "tool_calls", "finish_reason")
 
 
@@ -30,6 +31,16 @@ class Format:
     recognise: Callable[[JsonDict], bool]
     read: Callable[[JsonDict], Trace]
     accepts: Callable[[JsonDict], bool] = lambda line: False
+
+
+def session_of(*places: Any) -> str:
+    """Id of the session, conversation or thread that the first of these objects names; '' where none does."""
+    for place in places:
+        if isinstance(place, dict):
+            for name in _SESSION_KEYS:
+                if name in place and (found := clean_id(place[name])):
+                    return found
+    return ""
 
 
 def parsed(value: Any) -> Any:

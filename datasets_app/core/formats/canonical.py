@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasets_app.core.formats.base import Format, split_answer
+from datasets_app.core.formats.base import Format, session_of, split_answer
 from datasets_app.core.records import Trace, from_canonical
 from rft_project.platforms.types import JsonDict
 
@@ -30,6 +30,7 @@ def accepts(line: JsonDict) -> bool:
 def read(line: JsonDict) -> Trace:
     """The form says itself what is input and what is output, so it is split only where it has no output at all."""
     trace = from_canonical(line)
+    trace.session_id = trace.session_id or session_of(trace.metadata)
     if isinstance(trace.data, dict) and trace.data.get("output") is None:
         return split_answer(trace)
     return trace

@@ -8,6 +8,7 @@ from datasets_app.core.formats.base import (
     epoch_seconds,
     openai_messages,
     openai_tools,
+    session_of,
     split_answer,
 )
 from datasets_app.core.records import Trace, clean_id
@@ -23,6 +24,7 @@ _KNOWN = frozenset(
         "reference_answer",
         "metadata",
         "span_id",
+        "session_id",
         "started_at",
         "finished_at",
     }
@@ -51,6 +53,7 @@ def read(line: JsonDict) -> Trace:
         span_id=clean_id(line.get("span_id")),
         started_at=epoch_seconds(line.get("started_at")),
         finished_at=epoch_seconds(line.get("finished_at")),
+        session_id=session_of(line, metadata),
     )
     return split_answer(trace)
 

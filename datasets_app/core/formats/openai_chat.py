@@ -17,6 +17,7 @@ from datasets_app.core.formats.base import (
     openai_tools,
     output_of,
     parsed,
+    session_of,
     split_answer,
 )
 from datasets_app.core.formats.openai_stream import joined_chunks
@@ -53,6 +54,7 @@ def read(line: JsonDict) -> Trace:
         metadata=_metadata(line, request, reply, used),
         span_id=clean_id(line.get("span_id")) or clean_id(reply.get("id")),
         started_at=started,
+        session_id=session_of(line, line.get("metadata"), request.get("metadata")),
     )
     return trace if answer is not None else split_answer(trace)
 
