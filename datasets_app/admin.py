@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from rft_project.jobs.admin import ReadOnly
 
-from .models import ActionRun, Dataset, DatasetRecord, ImportBatch, RejectedLine, Snapshot
+from .models import ActionRun, Change, Dataset, DatasetRecord, ImportBatch, RejectedLine, Snapshot
 
 
 @admin.register(Dataset)
@@ -49,6 +49,14 @@ class ActionRunAdmin(ReadOnly):
     list_display = ["action", "dataset", "job", "created_at"]
     list_filter = ["action"]
     list_select_related = ["dataset", "job"]
+
+
+@admin.register(Change)
+class ChangeAdmin(ReadOnly):
+    list_display = ["id", "dataset", "kind", "count", "by", "created_at", "undone_at", "undone_by"]
+    list_filter = ["kind"]
+    list_select_related = ["dataset", "by", "undone_by"]
+    exclude = ["sentence", "params"]
 
 
 @admin.register(Snapshot)

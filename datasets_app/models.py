@@ -177,6 +177,52 @@ class RawRecord(models.Model):
         return f"payload of record {self.pk}"
 
 
+class Change(models.Model):
+    """What was done to records, in a sentence, with copies of the rows as they were: the way back for 30 days.
+
+    ``scope`` says which columns it touched (see ``changes``): two changes are in each other's way only where they meet.
+    """
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="changes")
+    kind = models.CharField(max_length=20)
+    scope = models.CharField(max_length=10)
+    sentence = models.CharField(max_length=300)
+    params = models.JSONField(default=dict)  # read through the model of whoever makes the change
+    count = models.PositiveIntegerField(default=0)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True)
+    undone_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    left = models.PositiveIntegerField(default=0)  # records the undo left alone, because they had changed again
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["dataset", "created_at"], name="change_by_age")]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class ChangedRecord(RecordFields):
+    """One row as it was before a change; ``body`` is kept where the change touches the payload."""
+
+    change = models.ForeignKey(Change, models.CASCADE, related_name="rows", db_index=False)
+    record_id = models.BigIntegerField()
+    # A copy, not a relation: nothing is looked up by it, and an index would cost every bulk action.
+    batch = models.ForeignKey(
+        ImportBatch, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+    )
+    body = models.TextField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["change", "record_id"], name="one_copy_per_change")]
+        indexes = [models.Index(fields=["record_id"], name="changed_record")]
+
+    def __str__(self) -> str:
+        return f"record {self.record_id} before change {self.change_id}"
+
+
 class ActionRun(models.Model):
     """One run of an action (sanitize, topics, categorize) with what it was given and what came out."""
 
