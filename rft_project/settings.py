@@ -128,6 +128,8 @@ JOB_HANDLERS = {
     "sanitize": "datasets_app.jobs.run_sanitize",
     "topics": "datasets_app.jobs.run_topics",
     "categorize": "datasets_app.jobs.run_categorize",
+    "bulk": "datasets_app.jobs.run_bulk",
+    "undo": "datasets_app.jobs.run_undo",
     "dry_run": "wizard_app.jobs.run_dry_run",
     "train": "wizard_app.jobs.run_train",
     "evaluate": "wizard_app.jobs.run_evaluate",

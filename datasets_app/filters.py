@@ -1,0 +1,72 @@
+"""Which records are meant: the filters of the list, as they stand in the address and in a job's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from django.db.models import Q, QuerySet
+from pydantic import BaseModel
+
+from datasets_app.core.records import clean_text
+from datasets_app.core.sanitizing import CODES
+from datasets_app.core.topics import UNKNOWN
+
+from .models import DUPLICATE, GENERATED, INVALID, MANUAL, TRACE, VALID, Dataset, DatasetRecord
+
+UNSORTED = "-"  # stands for "no topic yet", which no topic is called
+VERDICTS = ((VALID, "Valid"), (INVALID, "Invalid"), (DUPLICATE, "Duplicate"))
+SOURCES = ((TRACE, "From traces"), (GENERATED, "Generated"), (MANUAL, "Written by hand"))
+REVIEW = Q(needs_review=True) | Q(topic=UNKNOWN)
+
+
+class Where(BaseModel, frozen=True):
+    """Filters of one view of the records; "" stands for any. Values that mean nothing are ignored when it is read."""
+
+    verdict: str = ""
+    code: str = ""
+    topic: str = ""
+    source: str = ""
+    format: str = ""
+    review: str = ""
+    batch: str = ""
+    q: str = ""
+
+    @classmethod
+    def read(cls, query: Mapping[str, str]) -> Where:
+        """From the parameters of an address."""
+        given = {name: clean_text(query.get(name, "").strip()) for name in cls.model_fields}
+        known = {"verdict": dict(VERDICTS), "source": dict(SOURCES), "code": CODES, "review": {"1": ""}}
+        for name, values in known.items():
+            if given[name] not in values:
+                given[name] = ""
+        if not (given["batch"].isdecimal() and len(given["batch"]) < 19):
+            given["batch"] = ""
+        return cls(**{name: value[:200] for name, value in given.items()})
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """Only what narrows the view."""
+        return {name: value for name, value in self.model_dump().items() if value}
+
+    def address(self, **more: object) -> str:
+        """The query string of this view, with ``more`` parameters."""
+        return urlencode({**self.chosen, **{name: value for name, value in more.items() if value not in ("", None)}})
+
+
+def narrowed(records: QuerySet[DatasetRecord], where: Where) -> QuerySet[DatasetRecord]:
+    """``records`` that the filters let through, the text search apart."""
+    for name in ("verdict", "code", "source", "format"):
+        if value := getattr(where, name):
+            records = records.filter(**{name: value})
+    if where.topic:
+        records = records.filter(topic=None if where.topic == UNSORTED else where.topic)
+    if where.batch:
+        records = records.filter(batch_id=int(where.batch))
+    return records.filter(REVIEW, verdict=VALID) if where.review else records
+
+
+def matching(dataset: Dataset, where: Where) -> QuerySet[DatasetRecord]:
+    """All records of ``dataset`` that the filters mean, in no order."""
+    records = narrowed(dataset.records.order_by(), where)
+    return records.filter(preview__icontains=where.q) if where.q else records
