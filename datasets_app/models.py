@@ -10,6 +10,7 @@ from django.db import models
 from django.urls import reverse
 from django.utils import timezone
 
+from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.records import Trace, loads
 from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.core.topics import TopicTree, parse_tree
@@ -66,7 +67,9 @@ class ImportBatch(models.Model):
     path = models.CharField(max_length=500)
     owned = models.BooleanField(default=True)  # the file is ours to remove when done
     format = models.CharField(max_length=40, default="auto")
-    reference_field = models.CharField(max_length=200, blank=True)
+    mapping = models.JSONField(default=dict)  # read as FieldMapping
+    size = models.PositiveBigIntegerField(default=0)  # bytes of the staged file
+    file_digest = models.CharField(max_length=32, blank=True)  # see staging.chained; '' for a file that is not ours
     position = models.PositiveBigIntegerField(default=0)
     imported = models.PositiveIntegerField(default=0)
     already_present = models.PositiveIntegerField(default=0)
@@ -85,17 +88,74 @@ class ImportBatch(models.Model):
     def __str__(self) -> str:
         return self.filename
 
+    @property
+    def field_mapping(self) -> FieldMapping:
+        return FieldMapping.model_validate(self.mapping)
+
+    @property
+    def waits(self) -> bool:
+        """Staged, and nobody has said yet that it shall be imported."""
+        return self.job_id is None and self.finished_at is None
+
+
+class Upload(models.Model):
+    """A file on its way from a browser, in chunks. ``received`` is how many bytes are safe on disk.
+
+    ``fingerprint`` tells whether a file that is chosen again is the same one. When all is there ``batch`` is its
+    staged import; the row stays for a while, so that a second tab with the same file is told where it went.
+    """
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="uploads")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, null=True, related_name="uploads")  # null: makes a new one
+    new_name = models.CharField(max_length=120, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
+    filename = models.CharField(max_length=255)
+    size = models.PositiveBigIntegerField()
+    modified = models.PositiveBigIntegerField()  # ms since 1970, as the browser says
+    fingerprint = models.CharField(max_length=32)
+    path = models.CharField(max_length=500)
+    received = models.PositiveBigIntegerField(default=0)
+    digest = models.CharField(max_length=32, blank=True)  # of what was received, see staging.chained
+    batch = models.ForeignKey(ImportBatch, models.CASCADE, null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["created_by", "fingerprint"], condition=models.Q(batch=None), name="one_upload_per_file"
+            )
+        ]
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.filename
+
+    @property
+    def share(self) -> float:
+        """Part of the file that has arrived, 0 to 1."""
+        return self.received / self.size if self.size else 0.0
+
 
 class RejectedLine(models.Model):
-    """A line that could not be read, kept with its place, the reason and its text."""
+    """A line that could not be read, kept with its place, the reason and its text.
+
+    ``kind`` is the reason without what differs from line to line. ``fixed_key`` is the import key of the record that
+    was made of it after all.
+    """
 
     batch = models.ForeignKey(ImportBatch, models.CASCADE, related_name="rejected")
     line = models.PositiveBigIntegerField()
+    where = models.CharField(max_length=200, blank=True)  # member of an archive
     reason = models.CharField(max_length=300)
+    kind = models.CharField(max_length=80, blank=True)
     text = models.TextField()
+    fixed_key = models.CharField(max_length=48, blank=True)
+    fixed_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["batch", "line"], name="one_rejection_per_line")]
+        indexes = [models.Index(fields=["batch", "kind", "line"], name="rejection_by_kind")]
         ordering = ["line"]
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 
 from datasets_app.core import formats, repairs
+from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.reading import FieldInfo, Rejected, UnreadableFile, list_fields, read_traces
 from datasets_app.core.records import Trace, clean_text, digest, dumps
 from datasets_app.core.sanitizing import SanitizeConfig
@@ -139,19 +140,37 @@ def import_form(found: Preview, data: Mapping[str, Any] | None = None) -> Import
     return ImportForm(data, formats=choices, fields=fields)
 
 
-def start_import(batch: ImportBatch, format: str, reference_field: str, *, by: HasPk | None, limit: int = 0) -> Job:
+def start_import(
+    batch: ImportBatch,
+    format: str = formats.AUTO,
+    reference_field: str = "",
+    *,
+    by: HasPk | None,
+    span_id: str = "",
+    session_id: str = "",
+    fields: Mapping[str, str] | None = None,
+    left_out: Sequence[str] = (),
+    limit: int | None = None,
+) -> Job:
     """Queue the import of a staged file; asking twice finds the job that is there, also one that has done it.
 
-    ``limit``: lines to read in all, 0 for no limit.
+    The places that become answer, ids and item fields are those of ``FieldMapping``; ``limit``: lines to read in all.
     """
+    mapping = FieldMapping(
+        reference=reference_field,
+        span_id=span_id,
+        session_id=session_id,
+        fields=dict(fields or {}),
+        left_out=tuple(left_out),
+    )
     with transaction.atomic():
         done = ImportBatch.objects.select_related("job").get(pk=batch.pk)
         if done.job is not None and done.finished_at is not None:
             return done.job
-        params = {"batch": batch.pk, "limit": limit}
+        params = {"batch": batch.pk, "limit": limit or 0}
         job = enqueue("import", params, lock_key=f"batch:{batch.pk}:import", by=by)
         ImportBatch.objects.filter(pk=batch.pk).update(
-            job=job, format=format, reference_field=reference_field, error=""
+            job=job, format=format, mapping=mapping.model_dump(mode="json"), error=""
         )
     return job
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_app.core.formats import AUTO, FORMATS, UNKNOWN_FORMAT, detect, parse, recognise
+from datasets_app.core.mapping import AS_THE_FORMAT_SAYS, FieldMapping
 from datasets_app.core.reading_lines import LIMITS, Limits, Line, Rejected, UnreadableFile, open_lines, rejected
 from datasets_app.core.records import Trace, Unreadable, decode_json
 from datasets_app.core.records_fields import FieldInfo, field_value, list_fields
@@ -30,7 +31,6 @@ __all__ = [
 
 SAMPLE = 200  # records that decide on the format
 _SAMPLE_BYTES = 64 << 20
-_MISSING = object()
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ def read_traces(
     path: Path,
     *,
     format: str = AUTO,
-    reference_field: str | None = None,
+    mapping: FieldMapping = AS_THE_FORMAT_SAYS,
     start_line: int = 0,
     limit: int | None = None,
     limits: Limits = LIMITS,
@@ -69,9 +69,9 @@ def read_traces(
     """The file's records in order, each parsed or rejected with a sentence; memory stays flat.
 
     ``format`` is a name from ``FORMATS`` or ``auto``: then each line is read as the format that recognises it, and a
-    line that none recognises as the file's most frequent one. ``reference_field`` is a dotted path
-    (``metadata.intent``, see ``list_fields``) whose value becomes the reference answer. ``start_line`` leaves out the
-    lines up to and including that number; ``limit`` ends after so many entries.
+    line that none recognises as the file's most frequent one. ``mapping`` says which places of it become answer,
+    ids and item fields. ``start_line`` leaves out the lines up to and including that number; ``limit`` ends after so
+    many entries.
 
     Raises ``UnreadableFile`` before the first entry.
     """
@@ -88,7 +88,7 @@ def read_traces(
         if left == 0:
             return
         left -= 1
-        yield entry if isinstance(entry, Rejected) else _parsed(entry, format, fallback, reference_field)
+        yield entry if isinstance(entry, Rejected) else _parsed(entry, format, fallback, mapping)
 
 
 def detect_format(path: Path, limits: Limits = LIMITS) -> list[tuple[str, float]]:
@@ -139,15 +139,11 @@ def _number(entry: _Decoded | Line | Rejected) -> int:
     return entry.number if isinstance(entry, Line) else entry.line.number
 
 
-def _parsed(entry: _Decoded, format: str, fallback: str, reference_field: str | None) -> Parsed | Rejected:
+def _parsed(entry: _Decoded, format: str, fallback: str, mapping: FieldMapping) -> Parsed | Rejected:
     line = entry.line
     name = (recognise(entry.value) or fallback) if format == AUTO else format
     try:
-        trace = parse(entry.value, name)
+        trace = mapping.apply(parse(entry.value, name))
     except Unreadable as error:
         return rejected(line, str(error))
-    if reference_field:
-        value = field_value(trace, reference_field, _MISSING)
-        if value is not _MISSING:
-            trace.reference_answer, trace.has_reference = value, True
     return Parsed(line.number, line.key, name, trace, line.where, line.offset, len(line.raw))

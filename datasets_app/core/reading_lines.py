@@ -7,6 +7,7 @@ measured (2 GiB of zeros are 2.09 MB of gzip; honest traces compress 15:1, very 
 
 from __future__ import annotations
 
+import re
 import stat
 import zipfile
 import zlib
@@ -21,7 +22,7 @@ from datasets_app.core.reading_scan import Piece, Shape, decodes, scan_values, s
 from datasets_app.core.records import clean_text
 
 BLOCK = 1 << 20
-TEXT_KEPT = 4000  # characters of a rejected line
+TEXT_KEPT = 1 << 16  # characters of a rejected line; longer ones are cut
 _HEAD = 1 << 16
 _GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 _CONTROL = bytes(b for b in range(32) if b not in b"\t\n\r\f\x1b")
@@ -88,6 +89,11 @@ def rejected(line: Line, reason: str, *, fatal: bool = False) -> Rejected:
     """The line as an entry of what could not be read."""
     text = clean_text(line.raw[: 4 * TEXT_KEPT].decode("utf-8", "replace"))[:TEXT_KEPT]
     return Rejected(line.number, reason, text, line.key, line.where, line.offset, fatal)
+
+
+def reason_kind(reason: str) -> str:
+    """The reason without what differs from line to line: "Not valid JSON" of "Not valid JSON: … at character 7."."""
+    return re.split(r"[:(;]", reason, maxsplit=1)[0].strip().rstrip(".")[:80]
 
 
 def open_lines(path: Path, limits: Limits = LIMITS) -> Iterator[Line | Rejected]:

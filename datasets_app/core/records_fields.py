@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from datasets_app.core.records import Trace
+from datasets_app.core.records import Trace, clean_text
 from rft_project.platforms.types import JsonDict, text_of
 
 _EXAMPLE = 120  # characters of an example value
@@ -73,10 +73,9 @@ def list_fields(traces: Iterable[Trace]) -> list[FieldInfo]:
     examples: dict[str, str] = {}
 
     def seen(path: str, value: Any) -> None:
-        if value is None or (isinstance(value, str) and not value.strip()):
-            return
-        counts[path] = counts.get(path, 0) + 1
-        examples.setdefault(path, (value if isinstance(value, str) else str(value))[:_EXAMPLE])
+        if is_filled(value):
+            counts[path] = counts.get(path, 0) + 1
+            examples.setdefault(path, shown(value))
 
     for trace in traces:
         if trace.has_reference:
@@ -86,6 +85,16 @@ def list_fields(traces: Iterable[Trace]) -> list[FieldInfo]:
         seen("output.text", _output_text(trace))
     order = sorted(counts, key=lambda path: (-counts[path], path))
     return [FieldInfo(path, counts[path], examples[path]) for path in order]
+
+
+def is_filled(value: Any) -> bool:
+    """Whether there is anything: not null, not blank text."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def shown(value: Any) -> str:
+    """The beginning of a value, as an example for people."""
+    return clean_text(value if isinstance(value, str) else str(value))[:_EXAMPLE]
 
 
 def _leaves(node: JsonDict, prefix: str, depth: int = 1) -> Iterator[tuple[str, Any]]:

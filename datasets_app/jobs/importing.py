@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from datasets_app.core.reading import Line, Parsed, Rejected, UnreadableFile, open_lines, read_traces
+from datasets_app.core.reading_lines import reason_kind
 from datasets_app.core.records import Trace, clean_text, dumps
 from datasets_app.core.sanitizing import verdict
 from datasets_app.core.tokens import count
@@ -55,6 +56,18 @@ def record_of(batch: ImportBatch, entry: Parsed, import_key: str) -> DatasetReco
     )
 
 
+def rejected_line(batch: ImportBatch, entry: Rejected) -> RejectedLine:
+    reason = clean_text(entry.reason)
+    return RejectedLine(
+        batch=batch,
+        line=entry.line,
+        where=entry.where,
+        reason=reason[:300],
+        kind=reason_kind(reason),
+        text=clean_text(entry.text),
+    )
+
+
 def run_import(ctx: JobContext) -> dict[str, Any]:
     """Read a staged file line by line from the last committed position. Rows and position commit together.
 
@@ -88,7 +101,7 @@ def _read_on(ctx: JobContext, batch: ImportBatch) -> None:
     reader = read_traces(
         Path(batch.path),
         format=batch.format,
-        reference_field=batch.reference_field or None,
+        mapping=batch.field_mapping,
         start_line=batch.position,
         limit=max(0, ctx.params["limit"] - read) if ctx.params.get("limit") else None,
     )
@@ -136,10 +149,7 @@ def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Parsed | Reje
             [RawRecord(record=row, body=dumps(e.trace)) for row, (e, _) in zip(rows, new, strict=True)]
         )
         RejectedLine.objects.bulk_create(
-            [
-                RejectedLine(batch=batch, line=e.line, reason=clean_text(e.reason)[:300], text=clean_text(e.text))
-                for e in rejected
-            ],
+            [rejected_line(batch, entry) for entry in rejected],
             ignore_conflicts=True,
         )
         for entry, _ in new:

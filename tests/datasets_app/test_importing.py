@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from datasets_app import services
+from datasets_app.core.reading_lines import TEXT_KEPT
 from datasets_app.models import DatasetRecord, ImportBatch, RawRecord
 from datasets_app.sample import SAMPLE_PATH
 from tests.factories import import_file, make_dataset, record, write_lines
@@ -119,7 +120,7 @@ def test_odd_lines_cost_only_themselves(workspace, tmp_path):
     path.write_bytes(first + b"\xff\xfe broken utf-8\n" + deep + huge + second)
     batch = import_file(make_dataset(workspace), path)
     assert (batch.imported, batch.unreadable) == (2, 3)
-    assert all(len(line.text) <= 4000 for line in batch.rejected.all())
+    assert all(len(line.text) <= TEXT_KEPT for line in batch.rejected.all())
 
 
 def test_nul_bytes_and_lone_surrogates_survive_both_databases(workspace, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,14 @@ from datasets_app.models import Dataset, ImportBatch
 from rft_project.jobs.console import JobCommand
 
 
+def pair(text: str) -> tuple[str, str]:
+    """``NAME=PATH``; raises ArgumentTypeError for anything else."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise ArgumentTypeError(f"{text!r} is not NAME=PATH, such as team=metadata.ticket.team")
+    return name, path
+
+
 class Command(JobCommand):
     help = "Import files of traces into a dataset, which is made when there is none of that name."
 
@@ -22,6 +31,14 @@ class Command(JobCommand):
         parser.add_argument("--dataset", required=True, metavar="NAME")
         parser.add_argument("--format", default=AUTO, choices=[AUTO, *FORMATS])
         parser.add_argument("--reference-field", default="", metavar="PATH", help="such as metadata.intent")
+        parser.add_argument("--id-field", default="", metavar="PATH", help="becomes the record's id (span_id)")
+        parser.add_argument("--session-field", default="", metavar="PATH", help="becomes the id of its session")
+        parser.add_argument(
+            "--field", action="append", default=[], type=pair, metavar="NAME=PATH", help="an item field for graders"
+        )
+        parser.add_argument(
+            "--leave-out", action="append", default=[], metavar="NAME", help="an item field that graders shall not see"
+        )
         parser.add_argument("--limit", type=int, default=0, metavar="N", help="read at most so many lines of each file")
         super().add_arguments(parser)
 
@@ -45,8 +62,17 @@ class Command(JobCommand):
     def _start(self, dataset: Dataset, name: str, options: dict[str, Any]) -> Any:
         path = Path(name)
         batch = ImportBatch.objects.create(dataset=dataset, filename=path.name, path=str(path.resolve()), owned=False)
-        limit = max(0, options["limit"])
-        return services.start_import(batch, options["format"], options["reference_field"], by=None, limit=limit)
+        return services.start_import(
+            batch,
+            options["format"],
+            options["reference_field"],
+            span_id=options["id_field"],
+            session_id=options["session_field"],
+            fields=dict(options["field"]),
+            left_out=options["leave_out"],
+            limit=max(0, options["limit"]),
+            by=None,
+        )
 
     @staticmethod
     def _add(report: dict[str, Any], result: dict[str, Any]) -> None:

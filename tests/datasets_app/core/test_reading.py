@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.reading import (
     Parsed,
     Rejected,
@@ -168,7 +169,7 @@ def test_a_field_becomes_the_reference_answer(tmp_path):
         {"messages": [USER], "reference_answer": "own"},
     )
     found = [
-        (e.trace.has_reference, e.trace.reference_answer) for e in read_traces(path, reference_field="metadata.intent")
+        (e.trace.has_reference, e.trace.reference_answer) for e in read_traces(path, mapping=FieldMapping(reference="metadata.intent"))
     ]
     assert found == [(True, "parcel"), (True, None), (True, "own")]
 
@@ -259,6 +260,6 @@ def test_recorded_openai_calls():
 
 def test_a_real_intent_becomes_the_reference():
     path = real("dev-labelled", "banking77_traces.jsonl")
-    traces = [entry.trace for entry in read_traces(path, reference_field="metadata.intent")]
+    traces = [entry.trace for entry in read_traces(path, mapping=FieldMapping(reference="metadata.intent"))]
     assert len({trace.reference_answer for trace in traces}) == 77
     assert traces[0].reference_answer == "card_arrival"
