@@ -51,6 +51,7 @@ def record_of(batch: ImportBatch, entry: Parsed, import_key: str) -> DatasetReco
         format=entry.format,
         import_key=import_key,
         span_id=entry.trace.span_id,
+        session_id=entry.trace.session_id,
         **read_of(entry.trace),
         **checked_fields(entry.trace, batch.dataset),
     )

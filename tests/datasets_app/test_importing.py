@@ -6,6 +6,7 @@ import gzip
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from datasets_app import services
 from datasets_app.core.reading_lines import TEXT_KEPT
@@ -69,6 +70,24 @@ def test_a_chosen_field_becomes_the_reference_answer(workspace, tmp_path):
     dataset = make_dataset(workspace)
     import_file(dataset, write_lines(tmp_path / "t.jsonl", line), reference_field="metadata.intent")
     assert dataset.records.get().trace.reference_answer == "shipping"
+
+
+def test_the_command_reads_with_the_fields_it_is_given(workspace, tmp_path):
+    line = record(QUESTION, metadata={"ticket": {"id": 71, "team": "billing"}, "thread": "t-9"}, hint="parcel")
+    path = write_lines(tmp_path / "t.jsonl", line)
+    options = ["--reference-field", "metadata.ticket.team", "--id-field", "metadata.ticket.id"]
+    options += ["--session-field", "metadata.thread", "--field", "team=metadata.ticket.team", "--leave-out", "hint"]
+    call_command("import_traces", str(path), "--dataset", "Some", *options)
+    row = DatasetRecord.objects.get()
+    trace = row.trace
+    assert (trace.reference_answer, row.span_id, row.session_id) == ("billing", "71", "t-9")
+    assert (trace.fields, trace.metadata["hint"]) == ({"team": "billing"}, "parcel")
+
+
+def test_the_command_refuses_a_field_without_a_name(workspace, tmp_path):
+    path = write_lines(tmp_path / "t.jsonl", record(QUESTION))
+    with pytest.raises(CommandError, match="is not NAME=PATH"):
+        call_command("import_traces", str(path), "--dataset", "Some", "--field", "metadata.team")
 
 
 @pytest.mark.parametrize("slice_seconds", [0.0, 45.0])

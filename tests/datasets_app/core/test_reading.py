@@ -169,7 +169,8 @@ def test_a_field_becomes_the_reference_answer(tmp_path):
         {"messages": [USER], "reference_answer": "own"},
     )
     found = [
-        (e.trace.has_reference, e.trace.reference_answer) for e in read_traces(path, mapping=FieldMapping(reference="metadata.intent"))
+        (e.trace.has_reference, e.trace.reference_answer)
+        for e in read_traces(path, mapping=FieldMapping(reference="metadata.intent"))
     ]
     assert found == [(True, "parcel"), (True, None), (True, "own")]
 

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('connections', '0003_helper_model'),
-        ('datasets_app', '0002_record_format_and_session'),
+        ('datasets_app', '0003_changes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
