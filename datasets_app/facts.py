@@ -1,17 +1,18 @@
-"""Counts that describe a dataset, from one or two grouped queries. Everything the pages say starts here."""
+"""Counts that describe a dataset, read from its counters. Everything the pages say starts here."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
-from django.db.models import Count
+from django.db.models import Sum
 
 from datasets_app.core.coverage import CoverageReport, coverage, leaf_counts
 from datasets_app.core.readiness import DatasetFacts
 from datasets_app.core.sanitizing import RULE_VERSION
 from datasets_app.core.topics import UNKNOWN
 
-from .models import VALID, Dataset
+from .models import COUNTED, VALID, Dataset
 
 
 def rules_digest(dataset: Dataset) -> str:
@@ -22,8 +23,19 @@ def rules_digest(dataset: Dataset) -> str:
 
 def topic_counts(dataset: Dataset) -> dict[str | None, int]:
     """Valid records per stored topic value; ``None`` for those not categorized yet."""
-    rows = dataset.records.filter(verdict=VALID).values_list("topic").annotate(n=Count("pk")).order_by()
-    return dict(rows)
+    rows = dataset.record_counts.filter(verdict=VALID).values_list("topic").annotate(n=Sum("n")).order_by()
+    return {topic or None: n for topic, n in rows}
+
+
+def facet_counts(dataset: Dataset) -> dict[str, dict[Any, int]]:
+    """Records per value of each column that is counted by; under ``topic`` None stands for "not categorized yet"."""
+    names = [name for name in COUNTED if name != "dataset_id"]
+    facets: dict[str, dict[Any, int]] = {name: {} for name in names}
+    for *values, n in dataset.record_counts.values_list(*names, "n"):
+        for name, value in zip(names, values, strict=True):
+            value = None if name == "topic" and not value else value
+            facets[name][value] = facets[name].get(value, 0) + n
+    return facets
 
 
 def coverage_report(dataset: Dataset, facts: DatasetFacts | None = None) -> CoverageReport:
@@ -37,8 +49,8 @@ def coverage_report(dataset: Dataset, facts: DatasetFacts | None = None) -> Cove
 
 def dataset_facts(dataset: Dataset) -> DatasetFacts:
     grouped = (
-        dataset.records.values("verdict", "topic", "is_generated", "needs_review", "checked_by")
-        .annotate(n=Count("pk"))
+        dataset.record_counts.values("verdict", "topic", "is_generated", "needs_review", "checked_by")
+        .annotate(n=Sum("n"))
         .order_by()
     )
     digest = rules_digest(dataset)
@@ -47,7 +59,7 @@ def dataset_facts(dataset: Dataset) -> DatasetFacts:
     trace_counts: dict[str | None, int] = {}
     total = valid = unchecked = generated = review = 0
     for row in grouped:
-        n = row["n"]
+        n, topic = row["n"], row["topic"] or None
         total += n
         unchecked += n if row["checked_by"] != digest else 0
         if row["verdict"] != VALID:
@@ -55,10 +67,10 @@ def dataset_facts(dataset: Dataset) -> DatasetFacts:
         valid += n
         generated += n if row["is_generated"] else 0
         # An unknown record is already counted as unknown; "needs review" is what has a topic and may be wrong.
-        review += n if row["needs_review"] and row["topic"] not in (None, UNKNOWN) else 0
-        all_counts[row["topic"]] = all_counts.get(row["topic"], 0) + n
+        review += n if row["needs_review"] and topic not in (None, UNKNOWN) else 0
+        all_counts[topic] = all_counts.get(topic, 0) + n
         if not row["is_generated"]:
-            trace_counts[row["topic"]] = trace_counts.get(row["topic"], 0) + n
+            trace_counts[topic] = trace_counts.get(topic, 0) + n
     leaves, unknown, uncategorized = leaf_counts(tree, all_counts)
     return DatasetFacts(
         total=total,

@@ -227,6 +227,37 @@ class DatasetRecord(RecordFields):
         return self.trace.metadata
 
 
+# What records are counted by, in the order of the counts' unique index.
+COUNTED = ("dataset_id", "verdict", "code", "topic", "is_generated", "needs_review", "source", "checked_by")
+
+
+class RecordCount(models.Model):
+    """How many records of a dataset are alike in all that pages count by; the database keeps it (see ``counters``).
+
+    A ``topic`` of '' is that of records without one; kinds that no record is of have no row.
+    """
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="record_counts", db_index=False)
+    verdict = models.CharField(max_length=10)
+    code = models.CharField(max_length=40)
+    topic = models.CharField(max_length=80)
+    is_generated = models.BooleanField()
+    needs_review = models.BooleanField()
+    source = models.CharField(max_length=10)
+    checked_by = models.CharField(max_length=16)
+    n = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=[name.removesuffix("_id") for name in COUNTED], name="one_count_per_kind_of_record"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.n} records"
+
+
 class RawRecord(models.Model):
     """Payload of a record: JSON text with escapes, never jsonb, so that NULs and lone surrogates survive."""
 

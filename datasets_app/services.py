@@ -26,6 +26,7 @@ from rft_project.jobs.services import HasPk, enqueue
 from rft_project.platforms.types import last_user_text
 
 from .actions import SANITIZE, last_run, start
+from .counters import take_turn
 from .forms import ImportForm
 from .models import INVALID, Dataset, DatasetRecord, ImportBatch, RawRecord
 
@@ -209,6 +210,7 @@ def repair(dataset: Dataset, *, by: HasPk | None = None) -> int:
             continue
         changed += 1
         with transaction.atomic():
+            take_turn(dataset.pk)
             RawRecord.objects.filter(pk=record.pk).update(body=dumps(mended))
             DatasetRecord.objects.filter(pk=record.pk).update(checked_by="", **read_of(mended))
     if changed:
@@ -242,4 +244,6 @@ def set_topic(record: DatasetRecord, topic: str) -> None:
     if topic not in (*record.dataset.topics.leaves(), UNKNOWN):
         raise Refused("Choose one of the topics of this dataset.")
     record.topic, record.method, record.confidence, record.needs_review = topic, "manual", 1.0, False
-    record.save(update_fields=["topic", "method", "confidence", "needs_review"])
+    with transaction.atomic():
+        take_turn(record.dataset_id)
+        record.save(update_fields=["topic", "method", "confidence", "needs_review"])

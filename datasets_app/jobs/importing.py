@@ -16,6 +16,7 @@ from datasets_app.core.reading_lines import reason_kind
 from datasets_app.core.records import Trace, clean_text, dumps
 from datasets_app.core.sanitizing import verdict
 from datasets_app.core.tokens import count
+from datasets_app.counters import take_turn
 from datasets_app.models import INVALID, VALID, Dataset, DatasetRecord, ImportBatch, RawRecord, RejectedLine
 from datasets_app.services import forget_file, read_of
 from rft_project.jobs.context import JobContext
@@ -135,9 +136,7 @@ def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Parsed | Reje
     parsed = [(entry, import_key(entry, seen)) for entry in chunk if not isinstance(entry, Rejected)]
     rejected = [entry for entry in chunk if isinstance(entry, Rejected)]
     with ctx.batch(done=len(chunk)):
-        # Imports into one dataset take turns, so that a record which two of them bring is new to the first only: an
-        # UPDATE holds the row until the commit on PostgreSQL, and SQLite has one writer anyway.
-        Dataset.objects.filter(pk=batch.dataset_id).update(name=F("name"))
+        take_turn(batch.dataset_id)
         keys = {key for _, key in parsed}
         present = set(
             DatasetRecord.objects.filter(dataset=batch.dataset_id, import_key__in=keys).values_list(

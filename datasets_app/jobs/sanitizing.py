@@ -8,6 +8,7 @@ from datasets_app.core.hygiene import HygieneReport, build_report, summarise_tok
 from datasets_app.core.records import clean_text
 from datasets_app.core.sanitizing import Issue, status_of, verdict
 from datasets_app.core.tokens import count
+from datasets_app.counters import take_turn
 from datasets_app.facts import rules_digest
 from datasets_app.models import VALID, Dataset, DatasetRecord
 from rft_project.jobs.context import JobContext
@@ -35,6 +36,7 @@ def run_sanitize(ctx: JobContext) -> HygieneReport:
             _check(dataset, record, index, digest)
         last = chunk[-1].pk
         with ctx.batch(done=len(chunk)) as batch:
+            take_turn(dataset.pk)
             DatasetRecord.objects.bulk_update(chunk, WRITTEN)
             batch.cursor = {"last": last, "rules": digest}
         ctx.check()

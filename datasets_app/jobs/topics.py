@@ -11,6 +11,7 @@ from datasets_app.core.categorizing import Categorizer
 from datasets_app.core.records import encode_json
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.core.topics_auto import auto_topics
+from datasets_app.counters import take_turn
 from datasets_app.helper import helper_of
 from datasets_app.models import VALID, Dataset, DatasetRecord
 from datasets_app.topic_commands import replace_tree
@@ -86,6 +87,7 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
             record.needs_review, record.secondary_topics = found.needs_review, list(found.secondary_topics)
         last = chunk[-1].pk
         with ctx.batch(done=len(chunk)) as batch:
+            take_turn(dataset.pk)
             sortable.bulk_update(chunk, WRITTEN)  # not what a person has sorted since it was read
             batch.cursor = {"last": last, "topics": topics}
         ctx.check()
