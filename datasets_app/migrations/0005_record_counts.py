@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets_app', '0002_record_format_and_session'),
+        ('datasets_app', '0004_uploads_and_mapping'),
     ]
 
     operations = [
