@@ -13,7 +13,7 @@ ifeq ($(filter-out 0 no false,$(LIGHT)),)
 LOCAL := $(VENV)/.local-model
 endif
 
-.PHONY: help run test lint clean test-tools browser
+.PHONY: help run test lint bench clean test-tools browser
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: test-tools ## style, types, layers, templates, missing migrations
 	$(VENV)/bin/lint-imports --no-cache
 	$(PY) -m djlint --quiet --lint templates
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
+
+bench: test-tools ## measure the speed bars and write docs/benchmarks.md (SUITE=sanitize: that one; SIZE=small: a quick try)
+	$(PY) -m tests.bench $(addprefix --suite ,$(SUITE)) $(addprefix --size ,$(SIZE))
 
 clean: ## remove caches and test leftovers; data, .env and .venv stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* htmlcov tests/artifacts
