@@ -10,6 +10,7 @@ class DatasetsConfig(AppConfig):
     verbose_name = "Datasets"
 
     def ready(self) -> None:
-        from .counters import install  # noqa: PLC0415 - models can't be imported before
+        from . import counters, searching  # noqa: PLC0415 - models can't be imported before
 
-        post_migrate.connect(install, sender=self, dispatch_uid="record counters")
+        post_migrate.connect(counters.install, sender=self, dispatch_uid="record counters")
+        post_migrate.connect(searching.install, sender=self, dispatch_uid="search index")

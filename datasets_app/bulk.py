@@ -26,6 +26,7 @@ from .actions import SANITIZE, start
 from .bulk_actions import BULK_ACTIONS, BulkAction, Slice
 from .filters import Where, matching
 from .models import Change, Dataset, DatasetRecord
+from .searching import keep_up
 from .services import Refused
 
 AT_ONCE = 200  # records changed or put back while somebody waits for the page; more is a job
@@ -134,15 +135,17 @@ def finish(change: Change, *, by: HasPk | None) -> Change | None:
         change.delete()
         return None
     note(change, f"bulk {change.kind}", by)
-    recheck(change, by)
+    follow_up(change, by)
     return change
 
 
-def recheck(change: Change, by: HasPk | None) -> None:
-    """What was a duplicate of a changed record may be one no longer, and the other way round."""
-    action = BULK_ACTIONS.get(change.kind)
-    if action is not None and action.rechecks and change.dataset.action_runs.filter(action=SANITIZE).exists():
-        start(change.dataset, SANITIZE, {}, by=by)
+def follow_up(change: Change, by: HasPk | None) -> None:
+    """What was a duplicate of a changed record may be one no longer, or the other way round; and texts have changed."""
+    dataset, action = change.dataset, BULK_ACTIONS.get(change.kind)
+    if change.scope != changes.TOPIC:
+        keep_up(dataset.pk)
+    if action is not None and action.rechecks and dataset.action_runs.filter(action=SANITIZE).exists():
+        start(dataset, SANITIZE, {}, by=by)
 
 
 def note(change: Change, what: str, by: HasPk | None) -> None:
@@ -169,7 +172,7 @@ def undo(change: Change, *, by: HasPk | None) -> changes.Undone | None:
         done = changes.undo(change, by=by)
         if done.restored or done.left:
             note(change, "undo", by)
-            recheck(change, by)
+            follow_up(change, by)
     return done
 
 

@@ -22,6 +22,7 @@ from datasets_app.core.topics import UNKNOWN
 from .changes import CONTENT, RECORD, TOPIC, keep, kept, remove
 from .checking import checked_fields, derived_fields
 from .models import DUPLICATE, VALID, Change, Dataset, DatasetRecord, RawRecord
+from .searching import mark_stale
 
 WHOLE, PARSED = 5000, 1000  # records of a slice: where SQL does all, and where payloads are read
 
@@ -141,6 +142,7 @@ def write_payloads(dataset: Dataset, mended: dict[int, Trace]) -> None:
     """New payloads with all that the narrow row repeats of them; the caller has kept the rows and has the turn."""
     RawRecord.objects.bulk_update([RawRecord(pk=key, body=dumps(trace)) for key, trace in mended.items()], ["body"])
     write_fields({key: derived_fields(trace, dataset) for key, trace in mended.items()})
+    mark_stale(DatasetRecord.objects.filter(pk__in=list(mended)))
 
 
 def write_fields(found: dict[int, dict[str, Any]]) -> None:

@@ -29,7 +29,8 @@ from django.utils import timezone
 
 from rft_project.jobs.services import HasPk
 
-from .models import Change, ChangedRecord, Dataset, DatasetRecord, RawRecord
+from .counters import take_turn
+from .models import Change, ChangedRecord, Dataset, DatasetRecord, RawRecord, RecordText
 
 TOPIC, CONTENT, RECORD = "topic", "content", "record"
 KEPT = timedelta(days=30)
@@ -43,6 +44,7 @@ COLUMNS: dict[str, list[str]] = {
     RECORD: _ROW,
 }
 _RECORDS, _BODIES = DatasetRecord._meta.db_table, RawRecord._meta.db_table
+_TEXTS = RecordText._meta.db_table
 _COPIES, _CHANGES = ChangedRecord._meta.db_table, Change._meta.db_table
 
 # A later change that still stands and meets this one in its columns.
@@ -58,11 +60,6 @@ class Undone:
 
     restored: int
     left: int
-
-
-def take_turn(dataset_id: int) -> None:
-    """Writers of a dataset's records take turns: an UPDATE holds its row until the commit (SQLite has one writer)."""
-    Dataset.objects.filter(pk=dataset_id).update(name=F("name"))
 
 
 def begin(
@@ -175,6 +172,10 @@ def _put_back_columns(change: Change, where: str, given: list[Any]) -> int:
                 f"WHERE {_BODIES}.record_id = b.record_id AND {where}",
                 given,
             )
+            cursor.execute(
+                f"UPDATE {_TEXTS} SET stale = TRUE FROM {_COPIES} b WHERE {_TEXTS}.record_id = b.record_id AND {where}",
+                given,
+            )
     return restored
 
 
@@ -191,6 +192,11 @@ def _put_back_rows(change: Change, where: str, given: list[Any]) -> int:
         cursor.execute(
             f"INSERT INTO {_BODIES} (record_id, body) SELECT b.record_id, b.body FROM {_COPIES} b "
             f"JOIN {_RECORDS} r ON r.id = b.record_id WHERE {where} AND b.body IS NOT NULL ON CONFLICT DO NOTHING",
+            given,
+        )
+        cursor.execute(
+            f"INSERT INTO {_TEXTS} (record_id, dataset_id, words, stale) SELECT r.id, r.dataset_id, '', TRUE "
+            f"FROM {_COPIES} b JOIN {_RECORDS} r ON r.id = b.record_id WHERE {where} ON CONFLICT DO NOTHING",
             given,
         )
     return restored

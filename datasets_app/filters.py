@@ -13,6 +13,7 @@ from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import UNKNOWN
 
 from .models import DUPLICATE, GENERATED, INVALID, MANUAL, TRACE, VALID, Dataset, DatasetRecord
+from .searching import search
 
 UNSORTED = "-"  # stands for "no topic yet", which no topic is called
 VERDICTS = ((VALID, "Valid"), (INVALID, "Invalid"), (DUPLICATE, "Duplicate"))
@@ -69,4 +70,4 @@ def narrowed(records: QuerySet[DatasetRecord], where: Where) -> QuerySet[Dataset
 def matching(dataset: Dataset, where: Where) -> QuerySet[DatasetRecord]:
     """All records of ``dataset`` that the filters mean, in no order."""
     records = narrowed(dataset.records.order_by(), where)
-    return records.filter(preview__icontains=where.q) if where.q else records
+    return records.filter(pk__in=search(dataset, where.q).values("record")) if where.q else records

@@ -268,6 +268,34 @@ class RawRecord(models.Model):
         return f"payload of record {self.pk}"
 
 
+class RecordText(models.Model):
+    """The words of a record that are searched; the database keeps its index on them (see ``searching``)."""
+
+    record = models.OneToOneField(DatasetRecord, models.CASCADE, primary_key=True, related_name="text")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+", db_index=False)
+    words = models.TextField(blank=True)
+    stale = models.BooleanField(default=False)  # the payload changed since
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["dataset", "record"], name="text_by_dataset"),
+            models.Index(fields=["dataset"], condition=models.Q(stale=True), name="text_stale"),
+        ]
+
+    def __str__(self) -> str:
+        return f"words of record {self.record_id}"
+
+
+class SearchIndex(models.Model):
+    """How far a dataset can be searched: every record up to ``upto`` has its words, or is marked stale."""
+
+    dataset = models.OneToOneField(Dataset, models.CASCADE, primary_key=True, related_name="search_index")
+    upto = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"search index of {self.dataset_id}"
+
+
 class Change(models.Model):
     """What was done to records, in a sentence, with copies of the rows as they were: the way back for 30 days.
 

@@ -130,6 +130,7 @@ JOB_HANDLERS = {
     "categorize": "datasets_app.jobs.run_categorize",
     "bulk": "datasets_app.jobs.run_bulk",
     "undo": "datasets_app.jobs.run_undo",
+    "search": "datasets_app.jobs.run_search",
     "dry_run": "wizard_app.jobs.run_dry_run",
     "train": "wizard_app.jobs.run_train",
     "evaluate": "wizard_app.jobs.run_evaluate",

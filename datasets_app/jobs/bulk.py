@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets_app import bulk, changes
+from datasets_app.counters import take_turn
 from datasets_app.models import Change
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again
@@ -27,7 +28,7 @@ def run_bulk(ctx: JobContext) -> dict[str, Any]:
     ctx.progress.begin(wanted.how.label, done=seen, total=seen + left)
     while not ctx.cursor.get("complete"):
         with ctx.batch() as batch:
-            changes.take_turn(change.dataset_id)
+            take_turn(change.dataset_id)
             batch.done, last = bulk.step(change, wanted, last, picked)
             seen += batch.done
             batch.cursor = {"last": last, "seen": seen, "complete": not last}
@@ -47,7 +48,7 @@ def run_undo(ctx: JobContext) -> dict[str, Any]:
     ctx.progress.begin("Undoing", done=seen, total=change.count)
     while change.undone_at is None:
         with ctx.batch() as batch:
-            changes.take_turn(change.dataset_id)
+            take_turn(change.dataset_id)
             found, last = changes.undo_slice(change, last)
             restored += found
             if last:
@@ -55,7 +56,7 @@ def run_undo(ctx: JobContext) -> dict[str, Any]:
             else:
                 changes.finish_undo(change, restored, by=ctx.job.requested_by)
                 bulk.note(change, "undo", ctx.job.requested_by)
-                bulk.recheck(change, ctx.job.requested_by)
+                bulk.follow_up(change, ctx.job.requested_by)
             batch.cursor = {"last": last, "restored": restored}
         ctx.check()
         if ctx.slice_over and change.undone_at is None:

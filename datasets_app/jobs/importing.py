@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -18,6 +19,7 @@ from datasets_app.core.sanitizing import verdict
 from datasets_app.core.tokens import count
 from datasets_app.counters import take_turn
 from datasets_app.models import INVALID, VALID, Dataset, DatasetRecord, ImportBatch, RawRecord, RejectedLine
+from datasets_app.searching import keep_up
 from datasets_app.services import forget_file, read_of
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, JobFailed
@@ -84,7 +86,9 @@ def run_import(ctx: JobContext) -> dict[str, Any]:
             sentence = str(error).replace(Path(batch.path).name, batch.filename)[:500]
             ImportBatch.objects.filter(pk=batch.pk).update(error=sentence)
             raise JobFailed(sentence, "unreadable_file") from error
-        ImportBatch.objects.filter(pk=batch.pk).update(finished_at=timezone.now())
+        with transaction.atomic():
+            ImportBatch.objects.filter(pk=batch.pk).update(finished_at=timezone.now())
+            keep_up(batch.dataset_id)
         batch.refresh_from_db()
     forget_file(batch)
     return {
