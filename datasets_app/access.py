@@ -8,7 +8,7 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from .actions import ACTIONS, last_run
-from .models import ActionRun, Dataset, DatasetRecord, ImportBatch
+from .models import ActionRun, Dataset, DatasetRecord, ImportBatch, Upload
 
 
 def dataset(user: Any, pk: int) -> Dataset:
@@ -31,3 +31,9 @@ def action_run(user: Any, pk: int, action: str) -> ActionRun:
     if found is None:
         raise Http404
     return found
+
+
+def upload(user: Any, upload_pk: int) -> Upload:
+    """A person's own upload; nobody else can go on with it."""
+    uploads = Upload.objects.select_related("dataset", "workspace", "batch", "created_by")
+    return get_object_or_404(uploads.filter(created_by=user, workspace__memberships__user=user), pk=upload_pk)

@@ -5,9 +5,15 @@ from __future__ import annotations
 from django import forms
 
 from datasets_app.core import topics as trees
+from datasets_app.core.formats import TABLE
+from datasets_app.core.mapping import FieldMapping
+from datasets_app.core.preview import Preview
 from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.core.topic_templates import TEMPLATES
 from rft_project.web.forms import StudioForm
+from rft_project.web.text import plural
+
+from .staging import EDGE, Offered, safe_name
 
 MAX_PASTE = 2_000_000  # characters; more is a file
 
@@ -41,6 +47,10 @@ class SourceForm(StudioForm):
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
     )
 
+    @property
+    def recognised(self) -> list[str]:
+        return [format.label for format in TABLE]
+
     def clean(self):
         cleaned = super().clean() or {}
         file, pasted = cleaned.get("file"), (cleaned.get("pasted") or "").strip()
@@ -54,18 +64,81 @@ class NewDatasetForm(SourceForm):
     field_order = ["name", "file", "pasted"]
 
 
+class UploadForm(StudioForm):
+    """What a browser says of a file before it sends it. ``head`` and ``tail`` are its first and last bytes."""
+
+    name = forms.CharField(max_length=120, required=False)
+    filename = forms.CharField(max_length=1000)
+    size = forms.IntegerField(min_value=0, max_value=2**62)
+    modified = forms.IntegerField(min_value=0, max_value=2**62)
+    head = forms.FileField(allow_empty_file=True)
+    tail = forms.FileField(allow_empty_file=True)
+
+    def clean_size(self) -> int:
+        if not self.cleaned_data["size"]:
+            raise forms.ValidationError("The file is empty; choose another one.")
+        return self.cleaned_data["size"]
+
+    def offered(self) -> Offered:
+        given = self.cleaned_data
+        ends = {name: given[name].read(EDGE) for name in ("head", "tail")}
+        return Offered(safe_name(given["filename"]), given["size"], given["modified"], **ends)
+
+
 class ImportForm(StudioForm):
+    """How a file is read. ``found`` is what a look at its beginning offers."""
+
     format = forms.ChoiceField(label="Format", help_text="Each record is recognised by itself unless you choose one.")
     reference_field = forms.ChoiceField(
         label="Reference answer",
         required=False,
         help_text="The field that holds the right answer. Graders compare with it; the model never sees it.",
     )
+    span_id = forms.ChoiceField(
+        label="Id of the record", required=False, help_text="Two records with one id count as duplicates."
+    )
+    session_id = forms.ChoiceField(
+        label="Id of the session", required=False, help_text="What joins the turns of one conversation."
+    )
+    limit = forms.IntegerField(
+        label="Lines to read", required=False, min_value=1, max_value=10**12, help_text="Empty: all of them."
+    )
+    items = forms.MultipleChoiceField(
+        label="Fields a grader may read",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="The others are kept in the metadata.",
+    )
+    others = forms.BooleanField(required=False)
+    shown_for = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args, formats, fields, **kwargs):
+    def __init__(self, *args, formats: list[tuple[str, str]], found: Preview, others: int = 0, **kwargs):
         super().__init__(*args, **kwargs)
+        self.found = found
+        places = [(p.path, f"{p.path} (in {p.filled} of {found.readable}: {p.example})"[:120]) for p in found.places]
+        ids = [place for place in places if not place[0].startswith(("reference_answer", "output."))]
+        items = [(i.path, f"{i.name} (in {i.filled} of {found.readable}: {i.example})"[:120]) for i in found.items]
         set_choices(self.fields["format"], formats)
-        set_choices(self.fields["reference_field"], fields)
+        set_choices(self.fields["reference_field"], [("", "None, or the record's own reference_answer"), *places])
+        for name in ("span_id", "session_id"):
+            set_choices(self.fields[name], [("", "As the format says"), *ids])
+        set_choices(self.fields["items"], items)
+        if not items:
+            del self.fields["items"]
+        if others > 0:
+            self.fields["others"].label = f"Read {plural(others, 'other waiting file')} the same way"
+        else:
+            del self.fields["others"]
+
+    def mapping(self) -> FieldMapping:
+        given, chosen = self.cleaned_data, set(self.cleaned_data.get("items", ()))
+        return FieldMapping(
+            reference=given["reference_field"],
+            span_id=given["span_id"],
+            session_id=given["session_id"],
+            fields={i.name: i.path for i in self.found.items if not i.given and i.path in chosen},
+            left_out=tuple(i.name for i in self.found.items if i.given and i.path not in chosen),
+        )
 
 
 class SanitizeForm(StudioForm):

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 
 from datasets_app.core import formats, repairs
 from datasets_app.core.mapping import FieldMapping
-from datasets_app.core.reading import FieldInfo, Rejected, UnreadableFile, list_fields, read_traces
 from datasets_app.core.records import Trace, clean_text, digest, dumps
 from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.core.topics import UNKNOWN
@@ -27,10 +21,8 @@ from rft_project.platforms.types import last_user_text
 
 from .actions import SANITIZE, last_run, start
 from .counters import take_turn
-from .forms import ImportForm
 from .models import INVALID, Dataset, DatasetRecord, ImportBatch, RawRecord
 
-PREVIEWED = 200  # records looked at before anything is imported
 TRIED = 500  # invalid records that a repair is tried on before it is offered
 MENDABLE = tuple(code for _, codes, _ in repairs.REPAIRS.values() for code in codes)
 
@@ -52,118 +44,20 @@ def create_dataset(workspace: Workspace, name: str, *, by: HasPk | None) -> Data
         raise Refused(f"There is already a dataset called {name.strip()}; choose another name.", "name") from None
 
 
-def create_with_file(
-    workspace: Workspace, name: str, file: UploadedFile | None, pasted: str, *, by: HasPk | None
-) -> ImportBatch:
-    """A dataset and its first file; where the file cannot be kept there is no dataset either. Raises Refused."""
-    dataset = create_dataset(workspace, name, by=by)
-    try:
-        return stage(dataset, file, pasted, by=by)
-    except Refused:
-        dataset.delete()
-        raise
-
-
-def stage(dataset: Dataset, file: UploadedFile | None, pasted: str, *, by: HasPk | None) -> ImportBatch:
-    """Keep an upload or pasted lines on disk until it is imported, under a name of our own."""
-    directory = settings.UPLOAD_DIR
-    name = clean_text(Path(file.name or "").name)[:255] if file is not None else "pasted.jsonl"
-    path = directory / f"{uuid.uuid4().hex}{''.join(Path(name).suffixes[-2:])[:20]}"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as target:
-            if file is None:
-                target.write(pasted.encode("utf-8", "surrogatepass"))
-            else:
-                for chunk in file.chunks():
-                    target.write(chunk)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
-        raise Refused(
-            f"The file could not be kept: {error.strerror}. Free some space and try again.", "file"
-        ) from error
-    return ImportBatch.objects.create(
-        dataset=dataset, filename=name or "upload", path=str(path), created_by_id=by.pk if by else None
-    )
-
-
-@dataclass
-class Preview:
-    """The first records of a file as they would be read, before anything is stored."""
-
-    detected: list[tuple[str, float]] = field(default_factory=list)
-    examples: list[Trace] = field(default_factory=list)
-    fields: list[FieldInfo] = field(default_factory=list)
-    read: int = 0
-    rejected: list[Rejected] = field(default_factory=list)
-    error: str = ""
-
-    @property
-    def sure(self) -> float:
-        return self.detected[0][1] if self.detected else 0.0
-
-    @property
-    def label(self) -> str:
-        return formats.FORMATS[self.detected[0][0]].label if self.detected else "unknown"
-
-
-def preview(batch: ImportBatch) -> Preview:
-    """Look at the first ``PREVIEWED`` lines. A file that cannot be read at all has ``error`` set."""
-    found = Preview()
-    traces: list[Trace] = []
-    counted: dict[str, int] = {}
-    try:
-        for parsed in itertools.islice(read_traces(Path(batch.path)), PREVIEWED):
-            found.read += 1
-            if isinstance(parsed, Rejected):
-                found.rejected.append(parsed)
-            else:
-                traces.append(parsed.trace)
-                counted[parsed.format] = counted.get(parsed.format, 0) + 1
-    except UnreadableFile as error:
-        # people know the name they gave the file, not the one it is kept under
-        found.error = str(error).replace(Path(batch.path).name, batch.filename)
-        return found
-    if not traces:
-        first = found.rejected[0].reason if found.rejected else "It holds no records."
-        found.error = f"No line of this file could be read. {first}"
-    found.detected = sorted(((name, n / found.read) for name, n in counted.items()), key=lambda pair: -pair[1])
-    found.examples = traces[:3]
-    found.fields = list_fields(traces)
-    return found
-
-
-def import_form(found: Preview, data: Mapping[str, Any] | None = None) -> ImportForm:
-    choices = [("auto", "Recognise each record")] + [(f.name, f.label) for f in formats.TABLE]
-    fields = [("", "None, or the record's own reference_answer")]
-    fields += [(f.path, f"{f.path} (in {f.filled} of {found.read}: {f.example})"[:120]) for f in found.fields]
-    return ImportForm(data, formats=choices, fields=fields)
-
-
 def start_import(
     batch: ImportBatch,
     format: str = formats.AUTO,
     reference_field: str = "",
     *,
     by: HasPk | None,
-    span_id: str = "",
-    session_id: str = "",
-    fields: Mapping[str, str] | None = None,
-    left_out: Sequence[str] = (),
+    mapping: FieldMapping | None = None,
     limit: int | None = None,
 ) -> Job:
     """Queue the import of a staged file; asking twice finds the job that is there, also one that has done it.
 
-    The places that become answer, ids and item fields are those of ``FieldMapping``; ``limit``: lines to read in all.
+    ``reference_field`` is short for a mapping of the answer alone; ``limit``: lines to read in all.
     """
-    mapping = FieldMapping(
-        reference=reference_field,
-        span_id=span_id,
-        session_id=session_id,
-        fields=dict(fields or {}),
-        left_out=tuple(left_out),
-    )
+    mapping = mapping or FieldMapping(reference=reference_field)
     with transaction.atomic():
         done = ImportBatch.objects.select_related("job").get(pk=batch.pk)
         if done.job is not None and done.finished_at is not None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import commands, pages, regions
+from .views import commands, pages, regions, uploads
 
 app_name = "datasets"
 
@@ -17,12 +17,19 @@ urlpatterns = [
     path("<int:pk>/report.<str:form>", pages.download_report, name="download_report"),
     path("<int:pk>/topics/", pages.topics, name="topics"),
     path("<int:pk>/records/<int:record_pk>/", pages.record, name="record"),
+    # files sent in parts; POST only
+    path("upload/", uploads.upload_new, name="upload_new"),
+    path("<int:pk>/upload/", uploads.upload, name="upload"),
+    path("upload/<int:upload_pk>/", uploads.send_chunk, name="send_chunk"),
+    path("upload/<int:upload_pk>/discard/", uploads.discard_upload, name="discard_upload"),
+    path("<int:pk>/import/<int:batch_pk>/discard/", uploads.discard_file, name="discard_file"),
     # live regions: path, view, URL name, partial and DOM id are one word
     path("<int:pk>/regions/summary/", regions.summary, name="summary"),
     path("<int:pk>/regions/coverage/", regions.coverage, name="coverage"),
     path("<int:pk>/regions/readiness/", regions.readiness, name="readiness"),
     path("<int:pk>/regions/actions/", regions.actions, name="actions"),
     path("<int:pk>/regions/topic_work/", regions.topic_work, name="topic_work"),
+    path("<int:pk>/regions/<int:batch_pk>/preview/", regions.preview, name="preview"),
     path("<int:pk>/regions/<int:batch_pk>/import_work/", regions.import_work, name="import_work"),
     # commands: POST only
     path("<int:pk>/run/import/<int:batch_pk>/", commands.run_import, name="run_import"),

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from datasets_app import access, actions, forms, panels, services, topic_commands
+from datasets_app import access, actions, forms, panels, previewing, services, topic_commands
 from datasets_app.models import Dataset
 from rft_project.jobs.services import request_cancel, retry
 from rft_project.web.http import Request
 from rft_project.web.regions import region
 from rft_project.web.text import plural
+
+from . import pages
 
 
 def actions_region(request: Request, dataset: Dataset, page: str = ""):
@@ -24,12 +26,11 @@ def run_import(request: Request, pk: int, batch_pk: int):
     batch = access.batch(request.user, pk, batch_pk)
     if batch.job is not None and not batch.job.is_live and batch.finished_at is None:
         retry(batch.job)
-    elif batch.job is None:
-        form = services.import_form(services.preview(batch), request.POST)
-        if not form.is_valid():
-            messages.error(request, "Choose a format and a field from the lists.")
-            return redirect("datasets:review_import", pk, batch_pk)
-        services.start_import(batch, **form.to_params(), by=request.user)
+    elif batch.waits:
+        panel = previewing.preview_panel(batch, request.POST)
+        if panel.form is None or not panel.form.is_valid() or panel.found.error:
+            return render(request, "datasets_app/review_import.html", pages.review_context(batch, panel), status=422)
+        previewing.start(panel, by=request.user)
     return redirect("datasets:review_import", pk, batch_pk)
 
 

@@ -4,11 +4,11 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from datasets_app import access, forms, panels, services
+from datasets_app import access, forms, panels, previewing, services, staging
 from datasets_app.core.hygiene import HygieneReport
 from datasets_app.facts import dataset_facts
 from datasets_app.listing import records_panel
-from datasets_app.models import Dataset
+from datasets_app.models import Dataset, ImportBatch
 from datasets_app.strip import dataset_steps
 from rft_project.connections.access import home_workspace
 from rft_project.web.http import Request
@@ -25,13 +25,14 @@ def new_dataset(request: Request):
     form = forms.NewDatasetForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:
-            batch = services.create_with_file(home_workspace(request.user), **form.cleaned_data, by=request.user)
+            batch = staging.create_with_file(home_workspace(request.user), **form.cleaned_data, by=request.user)
         except services.Refused as refused:
             form.add_error(refused.field, str(refused))
         else:
             return redirect("datasets:review_import", batch.dataset_id, batch.pk)
     status = 422 if form.errors else 200
-    return render(request, "datasets_app/new_dataset.html", {"form": form}, status=status)
+    context = {"form": form, "unfinished": staging.unfinished(request.user, None)}
+    return render(request, "datasets_app/new_dataset.html", context, status=status)
 
 
 @require_GET
@@ -56,30 +57,35 @@ def import_page(request: Request, pk: int):
     form = forms.SourceForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:
-            batch = services.stage(dataset, form.cleaned_data["file"], form.cleaned_data["pasted"], by=request.user)
+            batch = staging.stage(dataset, form.cleaned_data["file"], form.cleaned_data["pasted"], by=request.user)
         except services.Refused as refused:
             form.add_error(refused.field, str(refused))
         else:
             return redirect("datasets:review_import", dataset.pk, batch.pk)
     context = {"dataset": dataset, "form": form, "steps": dataset_steps(dataset, here="A")}
-    context["batches"] = dataset.batches.all()[:20]
+    context |= {
+        "batches": dataset.batches.exclude(job=None, finished_at=None)[:20],
+        "waiting": staging.waiting(dataset),
+        "unfinished": staging.unfinished(request.user, dataset),
+    }
     return render(request, "datasets_app/import.html", context, status=422 if form.errors else 200)
 
 
 @require_GET
 def review_import(request: Request, pk: int, batch_pk: int):
     batch = access.batch(request.user, pk, batch_pk)
-    preview = services.preview(batch) if batch.job is None else None
-    form = services.import_form(preview) if preview is not None and not preview.error else None
-    context = {
+    panel = previewing.preview_panel(batch, request.GET) if batch.waits else None
+    return render(request, "datasets_app/review_import.html", review_context(batch, panel))
+
+
+def review_context(batch: ImportBatch, preview: previewing.PreviewPanel | None) -> dict[str, object]:
+    return {
         "dataset": batch.dataset,
         "batch": batch,
         "preview": preview,
-        "form": form,
         "panel": panels.import_panel(batch),
         "steps": dataset_steps(batch.dataset, here="A"),
     }
-    return render(request, "datasets_app/review_import.html", context)
 
 
 @require_GET

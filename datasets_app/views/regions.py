@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from django.urls import reverse
 from django.views.decorators.http import require_GET
+from django_htmx.http import HttpResponseClientRefresh
 
-from datasets_app import access, panels
+from datasets_app import access, panels, previewing
 from rft_project.web.http import Request
-from rft_project.web.regions import region
+from rft_project.web.regions import SeeOther, region
 
 
 @require_GET
@@ -69,3 +71,14 @@ def import_work(request: Request, pk: int, batch_pk: int):
         refresh=not panel.is_live,
         page=panel.page,
     )
+
+
+@require_GET
+def preview(request: Request, pk: int, batch_pk: int):
+    """How the file would be read with the choices as they are; nothing is stored."""
+    batch = access.batch(request.user, pk, batch_pk)
+    page = reverse("datasets:review_import", args=[pk, batch_pk])
+    if not batch.waits:  # somebody has started the import meanwhile
+        return HttpResponseClientRefresh() if request.htmx else SeeOther(page)
+    context = {"preview": previewing.preview_panel(batch, request.GET)}
+    return region(request, "datasets_app/_preview.html", context, page=f"{page}?{request.GET.urlencode()}")

@@ -133,6 +133,18 @@ def tokens(value: Figure) -> str:
     return f"{count / 1_000_000:,.1f}{NBSP}million"
 
 
+def size(count: Figure) -> str:
+    """Bytes as people read them, in steps of 1,000: "812 B", "4.2 MB", "51 GB"."""
+    if count is None or _missing(count):
+        return NONE
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5:
+            return f"{amount:.{0 if unit == 'B' or amount >= 9.95 else 1}f}{NBSP}{unit}"
+        amount /= 1000
+    return f"{amount:,.1f}{NBSP}TB"
+
+
 def spaced(sentence: object) -> str:
     """ "55%" in a sentence becomes "55 %" with a no-break space, as everywhere on the pages."""
     return re.sub(r"(?<=\d)%", "\u00a0%", str(sentence))

@@ -5,21 +5,24 @@ from __future__ import annotations
 import pytest
 from django.urls import NoReverseMatch, get_resolver, reverse
 
-from datasets_app import urls
+from datasets_app import staging, urls
+from datasets_app.staging import Offered
 from tests.factories import import_file, make_dataset, record, write_lines
 
 pytestmark = pytest.mark.django_db
 
 NAMES = sorted(pattern.name for pattern in urls.urlpatterns)
-OPEN = {"datasets", "new_dataset"}  # lists and forms of one's own
+OPEN = {"datasets", "new_dataset", "upload_new"}  # lists and forms of one's own
 
 
 @pytest.fixture
-def addresses(workspace, tmp_path):
+def addresses(workspace, owner, tmp_path):
     dataset = make_dataset(workspace)
     batch = import_file(dataset, write_lines(tmp_path / "t.jsonl", record("Where is my parcel now?"), "{broken"))
     row = dataset.records.get()
+    upload = staging.begin(workspace, dataset, "", Offered("big.jsonl", 9, 1, b"{}", b"{}"), by=owner)
     given = {"pk": dataset.pk, "batch_pk": batch.pk, "record_pk": row.pk, "form": "json", "action": "sanitize"}
+    given["upload_pk"] = upload.pk
 
     def of(name):
         pattern = next(p for p in get_resolver("datasets_app.urls").url_patterns if p.name == name)

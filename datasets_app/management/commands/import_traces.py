@@ -11,6 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from datasets_app import services
 from datasets_app.core.formats import AUTO, FORMATS
+from datasets_app.core.mapping import FieldMapping
 from datasets_app.models import Dataset, ImportBatch
 from rft_project.jobs.console import JobCommand
 
@@ -62,17 +63,15 @@ class Command(JobCommand):
     def _start(self, dataset: Dataset, name: str, options: dict[str, Any]) -> Any:
         path = Path(name)
         batch = ImportBatch.objects.create(dataset=dataset, filename=path.name, path=str(path.resolve()), owned=False)
-        return services.start_import(
-            batch,
-            options["format"],
-            options["reference_field"],
+        mapping = FieldMapping(
+            reference=options["reference_field"],
             span_id=options["id_field"],
             session_id=options["session_field"],
             fields=dict(options["field"]),
-            left_out=options["leave_out"],
-            limit=max(0, options["limit"]),
-            by=None,
+            left_out=tuple(options["leave_out"]),
         )
+        limit = max(0, options["limit"])
+        return services.start_import(batch, options["format"], mapping=mapping, limit=limit, by=None)
 
     @staticmethod
     def _add(report: dict[str, Any], result: dict[str, Any]) -> None:

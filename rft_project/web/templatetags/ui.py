@@ -46,7 +46,7 @@ bar share [tone];  thin bar of 0 to 1 for a table cell
 worddiff before after as d;  then {{ d.before }} and {{ d.after }} with the words of one side marked
 link_if "app:name" args;  URL, or "" where the name is not known
 
-Filters: number percent score change duration ago usd tokens visible spaced json tone plural:"record" at:key attr.
+Filters: number percent score change duration ago usd tokens size visible spaced json tone plural:"record" at:key attr.
 Numbers in templates get thousands commas by themselves (1,204). In attributes they must not: ``{{ pk|attr }}``.
 
 Classes to use directly: cols main-side|halves even; stack [tight]; row [apart]; btn primary|danger|plain|small;
@@ -94,6 +94,7 @@ register.filter("usd", text.usd)
 register.filter("tokens", text.tokens)
 register.filter("visible", text.visible)
 register.filter("attr", text.attr)
+register.filter("size", text.size)
 register.filter("spaced", text.spaced)
 
 

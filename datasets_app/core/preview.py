@@ -1,0 +1,98 @@
+"""The beginning of a file as an import would read it: by the reader and the mapping that the import uses, too."""
+
+from __future__ import annotations
+
+from collections import Counter
+from copy import deepcopy
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from datasets_app.core.formats import AUTO, FORMATS
+from datasets_app.core.mapping import AS_THE_FORMAT_SAYS, FieldMapping, ItemField, item_fields
+from datasets_app.core.reading import FieldInfo, Rejected, UnreadableFile, list_fields, read_traces
+from datasets_app.core.reading_lines import reason_kind
+from datasets_app.core.records import Trace, clean_text
+
+LOOKED_AT = 200  # lines
+EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Lines that could not be read for one kind of reason, with the first of them."""
+
+    kind: str
+    count: int
+    first: Rejected
+
+
+@dataclass
+class Preview:
+    """``error``: nothing of the file can be read, in one sentence. ``records``: about how many the whole file holds,
+    None where that cannot be told; exact when ``whole``, because all of it was looked at."""
+
+    read: int = 0
+    readable: int = 0
+    detected: list[tuple[str, float]] = field(default_factory=list)  # label, share of the lines looked at
+    examples: list[Trace] = field(default_factory=list)
+    places: list[FieldInfo] = field(default_factory=list)
+    items: list[ItemField] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    splits: int = 0
+    records: int | None = None
+    whole: bool = False
+    error: str = ""
+
+    @property
+    def unreadable(self) -> int:
+        return self.read - self.readable
+
+
+def look(path: Path, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_SAYS) -> Preview:
+    """Reads the first ``LOOKED_AT`` lines and stores nothing. Never raises for what a file holds."""
+    try:
+        entries = list(islice(read_traces(path, format=format), LOOKED_AT + 1))
+    except UnreadableFile as error:
+        return Preview(error=str(error))
+    whole, entries = len(entries) <= LOOKED_AT, entries[:LOOKED_AT]
+    parsed = [entry for entry in entries if not isinstance(entry, Rejected)]
+    refused = [entry for entry in entries if isinstance(entry, Rejected)]
+    found = Preview(read=len(entries), readable=len(parsed), troubles=_grouped(refused), whole=whole)
+    if not parsed:
+        first = refused[0].reason if refused else "It holds no records."
+        found.error = f"No line of this file could be read. {first}"
+        return found
+    counted = Counter(entry.format for entry in parsed)
+    found.detected = [(FORMATS[name].label, n / len(entries)) for name, n in counted.most_common()]
+    traces = [entry.trace for entry in parsed]
+    found.places = [place for place in list_fields(traces) if clean_text(place.path) == place.path]
+    found.items = item_fields(traces)
+    found.splits = sum(entry.split for entry in parsed)
+    found.examples = [mapping.apply(deepcopy(trace)) for trace in traces[:EXAMPLES]]
+    bytes_read = sum(entry.size for entry in parsed)
+    found.records = len(entries) if whole else _estimate(path.stat().st_size, bytes_read, entries[-1].offset, found)
+    return found
+
+
+def _grouped(refused: list[Rejected]) -> list[Trouble]:
+    firsts: dict[str, Rejected] = {}
+    counts: Counter[str] = Counter()
+    for entry in refused:
+        kind = reason_kind(entry.reason)
+        firsts.setdefault(kind, entry)
+        counts[kind] += 1
+    return [Trouble(kind, n, firsts[kind]) for kind, n in counts.most_common()]
+
+
+def _estimate(size: int, bytes_read: int, offset: int, found: Preview) -> int | None:
+    """From the mean length of the lines read; of a packed file from how far into it they reached. Two digits count."""
+    if not bytes_read or not size:
+        return None
+    mean = bytes_read / found.readable + 1
+    per_byte = 1 / mean
+    if offset < size and bytes_read > 2 * offset > 0:  # packed: what was read is more than what was taken off the disk
+        per_byte = found.read / offset
+    guess = size * per_byte
+    digits = max(0, len(str(int(guess))) - 2)
+    return max(found.read, round(guess / 10**digits) * 10**digits)
