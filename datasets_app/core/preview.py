@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from datasets_app.core.records import Trace, clean_text
 
 LOOKED_AT = 200  # lines
 EXAMPLES = 3
+_HEAD = 256 << 10  # bytes of a packed file that tell how much it unpacks to
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,8 @@ def look(path: Path, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_S
     found.items = item_fields(traces)
     found.splits = sum(entry.split for entry in parsed)
     found.examples = [mapping.apply(deepcopy(trace)) for trace in traces[:EXAMPLES]]
-    bytes_read = sum(entry.size for entry in parsed)
-    found.records = len(entries) if whole else _estimate(path.stat().st_size, bytes_read, entries[-1].offset, found)
+    mean = sum(entry.size for entry in parsed) / len(parsed) + 1  # and the line's end
+    found.records = len(entries) if whole else _rounded(_unpacked(path) / mean, len(entries))
     return found
 
 
@@ -85,14 +88,24 @@ def _grouped(refused: list[Rejected]) -> list[Trouble]:
     return [Trouble(kind, n, firsts[kind]) for kind, n in counts.most_common()]
 
 
-def _estimate(size: int, bytes_read: int, offset: int, found: Preview) -> int | None:
-    """From the mean length of the lines read; of a packed file from how far into it they reached. Two digits count."""
-    if not bytes_read or not size:
-        return None
-    mean = bytes_read / found.readable + 1
-    per_byte = 1 / mean
-    if offset < size and bytes_read > 2 * offset > 0:  # packed: what was read is more than what was taken off the disk
-        per_byte = found.read / offset
-    guess = size * per_byte
+def _rounded(guess: float, least: int) -> int | None:
+    """Two digits count; None where there was nothing to guess from."""
     digits = max(0, len(str(int(guess))) - 2)
-    return max(found.read, round(guess / 10**digits) * 10**digits)
+    return max(least, round(guess / 10**digits) * 10**digits) if guess else None
+
+
+def _unpacked(path: Path) -> float:
+    """About how many bytes of text the file holds; 0 where that cannot be told. Headers are believed: it is a guess."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        if head[:4] == b"PAR1":
+            return 0.0
+        if head[:4] == b"PK\x03\x04":
+            with zipfile.ZipFile(file) as archive:
+                return float(sum(member.file_size for member in archive.infolist()))
+    if head[:2] != b"\x1f\x8b":
+        return float(size)
+    unpack = zlib.decompressobj(wbits=31)
+    text = unpack.decompress(head, 64 * _HEAD)
+    return size * len(text) / (len(head) - len(unpack.unconsumed_tail) - len(unpack.unused_data))

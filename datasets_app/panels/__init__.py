@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from .details import (
     dataset_rows,
-    import_panel,
     last_report,
     record_panel,
     report_panel,
     topic_work_panel,
     topics_panel,
 )
+from .imports import import_panel
 from .overview import actions_panel, coverage_panel, readiness_panel, summary_panel
 
 __all__ = [

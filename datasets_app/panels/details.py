@@ -1,4 +1,4 @@
-"""What the pages beside the dataset page show: the list, an import, the report, the topics, one record."""
+"""What the pages beside the dataset page show: the list, the report, the topics, one record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topic_templates import TEMPLATES
 from datasets_app.core.topics import UNKNOWN, TopicTree
 from datasets_app.facts import topic_counts
-from datasets_app.models import DUPLICATE, INVALID, VALID, Dataset, DatasetRecord, ImportBatch
+from datasets_app.models import DUPLICATE, INVALID, VALID, Dataset, DatasetRecord
 from datasets_app.services import repairable
 from rft_project.jobs.models import Job
 from rft_project.web.text import percent
@@ -43,35 +43,6 @@ def dataset_rows(datasets: Iterable[Dataset]) -> list[DatasetRow]:
     )
     counts = {row["dataset"]: (row["n"], row["valid"]) for row in counted}
     return [DatasetRow(d, *counts.get(d.pk, (0, 0)), len(d.topics.leaves())) for d in found]
-
-
-@dataclass(frozen=True)
-class ImportPanel:
-    batch: ImportBatch
-    page: str
-    next_title: str = "Check the records."
-    next_why: str = "Sanitizing sets aside what would fail a training run, and says why."
-
-    @property
-    def next_url(self) -> str:
-        return self.batch.dataset.get_absolute_url()
-
-    @property
-    def is_live(self) -> bool:
-        return self.batch.job is not None and self.batch.job.is_live
-
-    @property
-    def unfinished(self) -> bool:
-        """It failed or was stopped on the way."""
-        return not self.is_live and self.batch.finished_at is None
-
-    @property
-    def version(self) -> int:
-        return self.batch.job.version if self.batch.job is not None else 0
-
-
-def import_panel(batch: ImportBatch) -> ImportPanel:
-    return ImportPanel(batch, reverse("datasets:review_import", args=[batch.dataset_id, batch.pk]))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+"""A look at a file says what an import of it would do: both read with the same reader and the same mapping."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from datasets_app.core.mapping import FieldMapping
+from datasets_app.core.preview import EXAMPLES, LOOKED_AT, look
+from datasets_app.core.reading import read_traces
+from tests.factories import record, write_lines
+
+CHAT = {"messages": [{"role": "user", "content": "Is the shop open on Sunday?"}], "team": "sales"}
+
+
+def many(n: int) -> list[dict]:
+    return [record(f"Where is parcel number {i}?", metadata={"team": "shipping"}) for i in range(n)]
+
+
+@pytest.mark.parametrize("format", ["auto", "chat"])
+def test_what_is_previewed_is_what_is_read(tmp_path, format):
+    path = write_lines(tmp_path / "t.jsonl", *many(4), CHAT)
+    mapping = FieldMapping(reference="metadata.team", fields={"where": "metadata.team"}, left_out=("team",))
+    entries = list(read_traces(path, format=format, mapping=mapping))
+    assert look(path, format, mapping).examples == [entry.trace for entry in entries[:EXAMPLES]]
+
+
+def test_a_mixed_file_says_what_else_is_in_it(tmp_path):
+    found = look(write_lines(tmp_path / "t.jsonl", *many(7), CHAT, CHAT, "{broken"))
+    assert found.detected == [("RFT Studio records", 0.7), ("Chat rows (messages)", 0.2)]
+    assert (found.read, found.readable, found.unreadable, found.whole, found.records) == (10, 9, 1, True, 10)
+    [trouble] = found.troubles
+    assert (trouble.kind, trouble.count, trouble.first.line, trouble.first.text) == ("Not valid JSON", 1, 10, "{broken")
+    assert {item.name: item.given for item in found.items} == {"team": True}
+
+
+def test_reasons_are_grouped_with_the_first_line_of_each(tmp_path):
+    found = look(write_lines(tmp_path / "t.jsonl", CHAT, "{a", "[1]", "{bb", "{"))
+    assert [(t.kind, t.count, t.first.line) for t in found.troubles] == [
+        ("Not valid JSON", 3, 2),
+        ("The line holds a list, not a JSON object", 1, 3),
+    ]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("lines", [LOOKED_AT, LOOKED_AT + 1, 40_000])
+def test_the_estimate_of_a_whole_file_is_within_a_fifth(tmp_path, lines, packed):
+    path = tmp_path / "t"
+    text = "".join(f"{json.dumps(line)}\n" for line in many(lines)).encode()
+    path.write_bytes(gzip.compress(text, 1) if packed else text)
+    found = look(path)
+    assert found.whole is (lines == LOOKED_AT)
+    assert abs(found.records - lines) <= lines / 5
+
+
+def test_a_file_of_nothing_readable_says_why_and_never_raises(tmp_path):
+    path = write_lines(
+        tmp_path / "t.jsonl", '{"request": {"model": "m", "messages": []}, "response": {"error": "down"}}'
+    )
+    found = look(path, "openai_chat")
+    assert found.error == ("No line of this file could be read. The call failed, so there is no answer to keep: down")
+    assert look(Path("/nowhere/t.jsonl")).error == "t.jsonl does not exist; check the path."

@@ -1,0 +1,157 @@
+"""Getting files in, in a browser: connections that break, pages that are left, formats chosen by hand, lines mended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, Page, Route, expect
+
+from datasets_app.models import Dataset, ImportBatch
+from datasets_app.staging import CHUNK
+from tests.browser import WIDTHS, launch, open_page, overflow, shot
+from tests.factories import make_dataset, record, write_lines
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PARTS = "**/datasets/upload/*/?offset=*"
+
+
+@pytest.fixture
+def session(live_server: Any, owner: Any, client_of: Any) -> str:
+    return client_of(owner).cookies[settings.SESSION_COOKIE_NAME].value
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    """Twelve and a half megabytes: four parts."""
+    line = json.dumps(record("Where is the parcel I ordered last week?")) + "\n"
+    path = tmp_path / "big.jsonl"
+    path.write_text(line * (3 * CHUNK // len(line) + 1000), encoding="utf-8")
+    return path
+
+
+def visit(browser: Browser, live_server: Any, session: str, path: str, **options: Any) -> Page:
+    page = open_page(browser, **options)
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
+    page.goto(live_server.url + path)
+    return page
+
+
+def look(page: Page, name: str) -> None:
+    """Pictures of both widths in both themes; nothing sticks out, nothing was refused by the policy."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            shot(page, name)
+        assert (name, width, overflow(page)) == (name, width, 0)
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+    page.emulate_media(color_scheme="light")
+
+
+def offsets(page: Page) -> list[int]:
+    """Where the parts began that the server took, in order; filled while the page runs."""
+    taken: list[int] = []
+    page.on(
+        "response",
+        lambda answer: (
+            taken.append(int(answer.url.partition("offset=")[2]))
+            if "offset=" in answer.url and answer.status == 200
+            else None
+        ),
+    )
+    return taken
+
+
+def test_an_upload_survives_a_broken_connection_a_stop_and_a_reload(live_server, workspace, session, big):
+    dataset, size = make_dataset(workspace), big.stat().st_size
+    with launch() as browser:
+        page = visit(browser, live_server, session, f"/datasets/{dataset.pk}/import/")
+        taken, broken = offsets(page), []
+
+        def break_once(route: Route) -> None:
+            if f"offset={CHUNK}" in route.request.url and not broken:
+                broken.append(route.request.url)
+                route.abort("connectionreset")
+            elif f"offset={2 * CHUNK}" in route.request.url and len(broken) == 1:
+                broken.append(route.request.url)  # this one hangs until Stop is pressed
+            else:
+                route.continue_()
+
+        page.route(PARTS, break_once)
+        page.get_by_label("File").set_input_files(big)
+        page.get_by_role("button", name="Read the file").click()
+        expect(page.get_by_role("status").first).to_contain_text("The connection was lost", timeout=15_000)
+        expect(page.locator("[data-facts]")).to_contain_text("8.4", timeout=15_000)
+        page.keyboard.press("Tab")
+        page.get_by_role("button", name="Stop").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status").first).to_contain_text("Stopped. What was sent is kept")
+        expect(page.get_by_role("button", name="Resume")).to_be_focused()
+        look(page, "upload-stopped")
+        page.reload()
+        expect(page.get_by_role("heading", name="Uploads that did not end")).to_be_visible()
+        look(page, "upload-unfinished")
+        page.get_by_label("File").set_input_files(big)
+        page.get_by_role("button", name="Read the file").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("big.jsonl", timeout=15_000)
+        expect(page.locator("#preview .lede")).to_contain_text("RFT Studio records")
+    assert taken == [0, CHUNK, 2 * CHUNK, 3 * CHUNK]  # every part once
+    batch = ImportBatch.objects.get()
+    assert (batch.size, Path(batch.path).read_bytes() == big.read_bytes()) == (size, True)
+
+
+def test_several_files_make_a_new_dataset_and_wait_there(live_server, session, owner, tmp_path):
+    files = [write_lines(tmp_path / f"{name}.jsonl", record(f"Where is the parcel from {name} now?")) for name in "abc"]
+    with launch() as browser:
+        page = visit(browser, live_server, session, "/datasets/new/", width=390)
+        page.get_by_label("Name").fill("Three files")
+        page.get_by_label("File").set_input_files(files)
+        page.get_by_role("button", name="Read the file").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Import into Three files", timeout=15_000)
+        expect(page.get_by_role("heading", name="Files that wait for you")).to_be_visible()
+        look(page, "files-waiting")
+        page.get_by_role("link", name="Look at it").first.click()
+        expect(page.get_by_label("Read 2 other waiting files the same way")).to_be_visible()
+        assert page.problems == []  # type: ignore[attr-defined]
+    assert Dataset.objects.get().batches.count() == 3
+
+
+def test_a_format_and_fields_chosen_by_hand_are_shown_at_once(live_server, workspace, session, tmp_path):
+    lines = [
+        {
+            "messages": [
+                {"role": "user", "content": f"Where is parcel {n}?"},
+                {"role": "assistant", "content": "Here."},
+            ],
+            "metadata": {"team": "shipping", "ticket": f"T-{n}"},
+            "hint": "look it up",
+        }
+        for n in range(1, 6)
+    ]
+    path = write_lines(tmp_path / "rows.jsonl", *lines, "{broken")
+    dataset = make_dataset(workspace)
+    with launch() as browser:
+        page = visit(browser, live_server, session, f"/datasets/{dataset.pk}/import/")
+        page.get_by_label("File").set_input_files(path)
+        page.get_by_role("button", name="Read the file").click()
+        expect(page.locator("#preview .lede")).to_contain_text("83.3")
+        page.get_by_label("Reference answer").focus()
+        page.get_by_label("Reference answer").select_option("metadata.team")
+        expect(page.locator(".turn.ref").first).to_contain_text("shipping")
+        expect(page.get_by_label("Reference answer")).to_be_focused()
+        page.get_by_label("Id of the record").select_option("metadata.ticket")
+        expect(page.locator(".facts-list").first).to_contain_text("T-1")
+        page.get_by_label("ticket (in 5 of 5").check()
+        expect(page.locator(".facts-list").first).to_contain_text("ticket")
+        look(page, "preview-mapped")
+        page.get_by_label("Format").select_option("openai_chat")
+        expect(page.locator(".box.bad")).to_contain_text("No line of this file could be read")
+        page.get_by_label("Format").select_option("chat")
+        expect(page.locator(".turn.ref")).to_have_count(0)
+        assert page.problems == []  # type: ignore[attr-defined]
+    assert dataset.records.count() == 0
