@@ -14,6 +14,8 @@ import resource
 import sys
 import time
 
+import django
+
 from tests.bench.processes import cpu_of_server
 
 
@@ -24,6 +26,8 @@ def cpu_seconds() -> float:
 
 
 def main(name: str, arguments: str) -> None:
+    if "DJANGO_SETTINGS_MODULE" in os.environ:
+        django.setup()
     module, function = name.split(":")
     timed = getattr(importlib.import_module(module), function)(**json.loads(arguments))
     server = int(os.environ.get("BENCH_SERVER_PID", "0"))

@@ -16,9 +16,6 @@ Counts = dict[str, int]
 
 
 def ours(path: str, small: str) -> Callable[[], Callable[[], Counts]]:
-    import django
-
-    django.setup()
     from django.core.management import call_command
 
     from datasets_app.models import DatasetRecord, RejectedLine
@@ -39,9 +36,6 @@ def ours(path: str, small: str) -> Callable[[], Callable[[], Counts]]:
 
 
 def ordinary(path: str, small: str) -> Callable[[], Counts]:
-    import django
-
-    django.setup()
     from django.db import connection
 
     from tests.bench.ordinary import importing

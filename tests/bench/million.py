@@ -1,0 +1,185 @@
+"""A dataset of a million records in a database of its own, filled by the database itself, and what is measured on it.
+
+Runs inside one process per database (see ``child``). The records are made by SQL from a few thousand generated ones,
+each with a number of its own in its text, so that a word can be in one record, in some, or in many.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from datasets_app.models import Dataset, DatasetRecord, RawRecord
+from rft_project.connections.models import Membership, Workspace
+from tests.bench import data
+
+TOPICS, TEMPLATES, CHUNK = 60, 4000, 50_000
+RECORDS, BODIES = DatasetRecord._meta.db_table, RawRecord._meta.db_table
+
+
+def topic_name(number: int) -> str:
+    return f"topic_{number:02d}"
+
+
+def dataset_of(count: int) -> Dataset:
+    """A new dataset with ``count`` records, and another of a tenth of it beside it: the pages must tell them apart."""
+    workspace = Workspace.objects.create(name="Bench")
+    person = get_user_model().objects.create_user("bench")
+    Membership.objects.create(workspace=workspace, user=person, role="owner")
+    tree = {topic_name(n): {"description": "", "subtopics": [], "keywords": []} for n in range(TOPICS)}
+    found = []
+    for name, size in (("Beside", count // 10), ("Large", count)):
+        dataset = Dataset.objects.create(
+            workspace=workspace, name=name, topic_hierarchy={"version": "1.0", "topics": tree}
+        )
+        _fill(dataset, size)
+        found.append(dataset)
+    with connection.cursor() as cursor:  # what autovacuum does by itself after a while
+        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "PRAGMA optimize")
+    return found[-1]
+
+
+def _templates() -> Iterator[tuple[str, str]]:
+    """Last request and whole line of generated records; ``@@`` stands for the record's number."""
+    for item in data.made(TEMPLATES * 2):
+        if item.kind == "valid":
+            record = data.msgspec.json.decode(item.line)
+            messages = record["input"]["messages"][-3:]
+            messages[-1]["content"] = f"About LM-@@: {messages[-1]['content']}"
+            line = {"input": {"messages": messages}, "output": record["output"], "reference_answer": "billing"}
+            yield messages[-1]["content"][:590], json.dumps(line)
+
+
+def _fill(dataset: Dataset, count: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS bench_text (n integer PRIMARY KEY, preview text, body text)"
+        )
+        cursor.execute("SELECT COUNT(*) FROM bench_text")
+        if not cursor.fetchone()[0]:
+            rows = [(n, *texts) for n, texts in zip(range(TEMPLATES), _templates(), strict=False)]
+            cursor.executemany("INSERT INTO bench_text VALUES (%s, %s, %s)", rows)
+        columns = _columns(dataset)
+        for start in range(0, count, CHUNK):
+            stop = min(count, start + CHUNK)
+            with transaction.atomic():
+                cursor.execute("SELECT COALESCE(MAX(id), 0) FROM " + RECORDS)
+                base = cursor.fetchone()[0] - start
+                cursor.execute(
+                    f"INSERT INTO {RECORDS} (id, {', '.join(columns)}) {_numbers(start, stop)} "
+                    f"SELECT {base + 1} + i, {', '.join(columns.values())} "
+                    f"FROM numbers JOIN bench_text t ON t.n = (i * 7919) % {TEMPLATES} ORDER BY i"
+                )
+                cursor.execute(
+                    f"INSERT INTO {BODIES} (record_id, body) {_numbers(start, stop)} "
+                    f"SELECT {base + 1} + i, replace(t.body, '@@', CAST(i AS text)) "
+                    f"FROM numbers JOIN bench_text t ON t.n = (i * 7919) % {TEMPLATES} ORDER BY i"
+                )
+        if connection.vendor == "postgresql":
+            cursor.execute(f"SELECT setval(pg_get_serial_sequence('{RECORDS}', 'id'), (SELECT MAX(id) FROM {RECORDS}))")
+
+
+def _numbers(start: int, stop: int) -> str:
+    return (
+        f"WITH RECURSIVE numbers (i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM numbers WHERE i + 1 < {stop})"
+        if connection.vendor == "sqlite"
+        else f"WITH numbers (i) AS (SELECT * FROM generate_series({start}, {stop - 1}))"
+    )
+
+
+def _columns(dataset: Dataset) -> dict[str, str]:
+    """SQL for each column of a record; what is not said here has the field's own default."""
+    from datasets_app.facts import rules_digest
+
+    valid = "i % 9 <> 0 AND i % 31 <> 0"
+    said = {
+        "dataset_id": str(dataset.pk),
+        "import_key": "'bench-' || i",
+        "digest": "'digest-' || i",
+        "span_id": "'span-' || i",
+        "format": "'canonical'",
+        "line": "i + 1",
+        "preview": "substr(replace(t.preview, '@@', CAST(i AS text)), 1, 600)",
+        "source": "CASE WHEN i % 7 = 0 THEN 'generated' ELSE 'trace' END",
+        "is_generated": "i % 7 = 0",
+        "verdict": f"CASE WHEN {valid} THEN 'valid' WHEN i % 9 = 0 THEN 'invalid' ELSE 'duplicate' END",
+        "code": f"CASE WHEN {valid} THEN '' WHEN i % 9 = 0 THEN "
+        "CASE i % 4 WHEN 0 THEN 'last_not_user' WHEN 1 THEN 'empty_user_message' WHEN 2 THEN 'invalid_role' "
+        "ELSE 'user_message_too_short' END ELSE 'near_duplicate' END",
+        "issues": "'[]'" if connection.vendor == "sqlite" else "'[]'::jsonb",
+        "tokens": "300 + i % 500",
+        "checked_by": f"'{rules_digest(dataset)}'",
+        # a tenth of all under the first topic, and a few under none
+        "topic": f"CASE WHEN i % 50 = 0 THEN NULL WHEN i % 10 = 1 THEN 'topic_00' "
+        f"ELSE 'topic_' || substr('0' || (1 + (i * 31) % {TOPICS - 1}), -2) END",
+        "confidence": "0.3 + (i % 70) / 100.0",
+        "method": "'keyword'",
+        "needs_review": "i % 40 = 3",
+        "created_at": f"'{timezone.now().isoformat(sep=' ')}'"
+        + ("" if connection.vendor == "sqlite" else "::timestamptz"),
+    }
+    if connection.vendor == "postgresql":
+        said["topic"] = (
+            "CASE WHEN i % 50 = 0 THEN NULL WHEN i % 10 = 1 THEN 'topic_00' "
+            f"ELSE 'topic_' || lpad(CAST(1 + (i * 31) % {TOPICS - 1} AS text), 2, '0') END"
+        )
+    return {
+        field.column: said.get(field.column) or _default(field) for field in DatasetRecord._meta.concrete_fields[1:]
+    }
+
+
+def _default(field: models.Field) -> str:
+    value = field.get_db_prep_save(field.get_default(), connection)
+    value = getattr(value, "obj", value)  # psycopg wraps JSON
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | int | float):
+        return str(value).upper()
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"'{text}'" + ("::jsonb" if isinstance(field, models.JSONField) and connection.vendor != "sqlite" else "")
+
+
+class Clock:
+    """CPU of this process and of its PostgreSQL backend, exact to the microsecond, and time spent in queries."""
+
+    def __init__(self) -> None:
+        self.backend = 0
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                self.backend = cursor.fetchone()[0]
+        self.queries: list[float] = []
+
+    def server(self) -> float:
+        """CPU seconds of the backend so far."""
+        if not self.backend:
+            return 0.0
+        return int(Path(f"/proc/{self.backend}/schedstat").read_text().split()[0]) / 1e9
+
+    def __call__(self, execute: Callable[..., Any], *arguments: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return execute(*arguments)
+        finally:
+            self.queries.append(time.perf_counter() - started)
+
+    def of(self, work: Callable[[], Any]) -> dict[str, float]:
+        """Milliseconds: ``query`` of all queries together, ``slowest`` of one, ``cpu`` of both processes."""
+        self.queries = []
+        server, own = self.server(), time.process_time()
+        with connection.execute_wrapper(self):
+            work()
+        cpu = time.process_time() - own + self.server() - server
+        return {
+            "query": sum(self.queries) * 1e3,
+            "slowest": max(self.queries, default=0.0) * 1e3,
+            "queries": len(self.queries),
+            "cpu": cpu * 1e3,
+        }
