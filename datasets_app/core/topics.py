@@ -55,8 +55,12 @@ class TopicTree(BaseModel):
 
     def walk(self) -> list[str]:
         """All names, each parent before its children, in the order shown."""
+        return self._from(self.roots())
+
+    def _from(self, names: Sequence[str]) -> list[str]:
+        """These and everything under them, depth first."""
         order: list[str] = []
-        stack = list(reversed(self.roots()))
+        stack = list(reversed(names))
         while stack:
             name = stack.pop()
             order.append(name)
@@ -74,7 +78,7 @@ class TopicTree(BaseModel):
     def below(self, name: str) -> list[str]:
         """``name`` and everything under it, parents first."""
         self.require(name)
-        return [other for other in self.walk() if name in self.path(other)]
+        return self._from([name])
 
     def leaves_below(self, name: str) -> list[str]:
         """The leaves under ``name``; of a leaf itself."""

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db.models import Count, Q
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from datasets_app.actions import CATEGORIZE, SANITIZE, TOPICS, last_result, last_run
 from datasets_app.core.records import Trace, encode_json, to_canonical
@@ -93,6 +95,7 @@ class TopicLine:
     count: int
     depth: int
     leaf: bool
+    others: SafeString  # options: the leaves it can be merged into
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,10 @@ class TopicsPanel:
 
 def topics_panel(dataset: Dataset) -> TopicsPanel:
     tree, counts = dataset.topics, topic_counts(dataset)
-    lines = [_topic_line(tree, name, counts) for name in tree.walk()]
-    leaves = set(tree.leaves())
-    stray = sum(n for name, n in counts.items() if name not in leaves and name != UNKNOWN)
+    leaves = tree.leaves()
+    others = _others(leaves)
+    lines = [_topic_line(tree, name, counts, others) for name in tree.walk()]
+    stray = sum(n for name, n in counts.items() if name not in others and name != UNKNOWN)
     templates = [(template.key, template.title) for template in TEMPLATES.values()]
     return TopicsPanel(dataset, lines, templates, counts.get(UNKNOWN, 0), stray, _last_edit(dataset))
 
@@ -118,11 +122,23 @@ def _last_edit(dataset: Dataset) -> str:
     return dataset.topic_history[-1]["sentence"] if dataset.topic_history else ""
 
 
-def _topic_line(tree: TopicTree, name: str, counts: dict[str | None, int]) -> TopicLine:
+def _topic_line(tree: TopicTree, name: str, counts: dict[str | None, int], others: dict[str, SafeString]) -> TopicLine:
     topic = tree.topics[name]
     count = sum(counts.get(leaf, 0) for leaf in tree.leaves_below(name))
     depth = len(tree.path(name)) - 1
-    return TopicLine(name, topic.description, ", ".join(topic.keywords), count, depth, not topic.subtopics)
+    leaf, keywords = not topic.subtopics, ", ".join(topic.keywords)
+    return TopicLine(name, topic.description, keywords, count, depth, leaf, others.get(name, SafeString()))
+
+
+def _others(leaves: list[str]) -> dict[str, SafeString]:
+    """For each leaf the options of all others: each is drawn once, because n times n of them took most of the page."""
+    options = [format_html("<option>{}</option>", leaf) for leaf in leaves]
+    before, after = [SafeString()], [SafeString()]
+    for option in options:
+        before.append(before[-1] + option)
+    for option in reversed(options):
+        after.append(option + after[-1])
+    return {leaf: before[place] + after[-place - 2] for place, leaf in enumerate(leaves)}
 
 
 @dataclass(frozen=True)
