@@ -20,7 +20,7 @@ from tests.bench.machine import commit
 from tests.bench.report import as_document
 from tests.bench.work import Bench
 
-SUITES = ("sanitize", "traces", "importing", "near", "million", "graders")
+SUITES = ("sanitize", "traces", "importing", "near", "pii", "million", "graders")
 KEPT = ROOT / "tests" / "artifacts" / "bench"
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
@@ -59,7 +59,7 @@ def _write_document(path: Path) -> None:
     kept = [KEPT / f"{name}.json" for name in SUITES]
     sections = [Section.from_json(json.loads(file.read_text(encoding="utf-8"))) for file in kept if file.exists()]
     path.write_text(as_document(sections), encoding="utf-8")
-    sys.stderr.write(f"{path.relative_to(ROOT)} is written.\n")
+    sys.stderr.write(f"{path} is written.\n")
 
 
 def _options() -> argparse.Namespace:

@@ -9,7 +9,7 @@ import pytest
 from tests.bench import data
 from tests.bench.figures import Bar, Section
 from tests.bench.peers import composed, naive, near, typed
-from tests.bench.suites import graders, sanitize
+from tests.bench.suites import graders, pii, sanitize
 from tests.bench.suites import near as near_suite
 
 COUNT = 700
@@ -74,6 +74,12 @@ def test_the_index_finds_the_near_duplicates_that_there_are():
     truth = near.exactly(texts, near_suite.THRESHOLD)
     recall, precision = near_suite.quality(near_suite.ours(COUNT)(), truth, texts)
     assert (recall, precision) == (1.0, 1.0)
+
+
+def test_the_scan_and_the_loop_find_the_same_spans():
+    found = pii.ours(300)()()
+    assert found == pii.theirs(300)()()
+    assert {"email", "card", "iban"} <= {kind for _, kind, _, _ in found}
 
 
 def test_the_grader_and_the_reference_libraries_score_alike():
