@@ -6,9 +6,10 @@ from typing import Any
 
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 
 from .actions import ACTIONS, last_run
-from .models import ActionRun, Dataset, DatasetRecord, ImportBatch, Upload
+from .models import ActionRun, Dataset, DatasetRecord, Export, ImportBatch, Upload
 
 
 def dataset(user: Any, pk: int) -> Dataset:
@@ -23,6 +24,13 @@ def record(user: Any, pk: int, record_pk: int) -> DatasetRecord:
 def batch(user: Any, pk: int, batch_pk: int) -> ImportBatch:
     batches = ImportBatch.objects.select_related("dataset", "job").filter(dataset__in=Dataset.objects.of(user))
     return get_object_or_404(batches, dataset_id=pk, pk=batch_pk)
+
+
+def export(user: Any, pk: int, export_pk: int) -> Export:
+    """One that has not expired yet."""
+    found = Export.objects.select_related("dataset", "snapshot", "job", "created_by")
+    found = found.filter(dataset__in=Dataset.objects.of(user)).exclude(expires_at__lte=timezone.now())
+    return get_object_or_404(found, dataset_id=pk, pk=export_pk)
 
 
 def action_run(user: Any, pk: int, action: str) -> ActionRun:

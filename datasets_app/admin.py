@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from rft_project.jobs.admin import ReadOnly
 
-from .models import ActionRun, Change, Dataset, DatasetRecord, ImportBatch, RejectedLine, Snapshot
+from .models import ActionRun, Change, Dataset, DatasetRecord, Export, ImportBatch, RejectedLine, Snapshot
 
 
 @admin.register(Dataset)
@@ -57,6 +57,13 @@ class ChangeAdmin(ReadOnly):
     list_filter = ["kind"]
     list_select_related = ["dataset", "by", "undone_by"]
     exclude = ["sentence", "params"]
+
+
+@admin.register(Export)
+class ExportAdmin(ReadOnly):
+    list_display = ["id", "dataset", "format", "rows", "left_out", "bytes", "created_by", "created_at", "expires_at"]
+    list_filter = ["format"]
+    list_select_related = ["dataset", "created_by"]
 
 
 @admin.register(Snapshot)

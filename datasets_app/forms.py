@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 
 from datasets_app.core import topics as trees
+from datasets_app.core.exporting.catalogue import FORMATS
 from datasets_app.core.formats import TABLE
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.preview import Preview
@@ -205,3 +206,25 @@ class EditTopicForm(StudioForm):
 
     def keyword_list(self) -> list[str]:
         return words_in(self.cleaned_data["keywords"])
+
+
+class ExportForm(StudioForm):
+    """Which records, in which form. ``source`` is a part of a snapshot as "12:train", or "" for the records."""
+
+    format = forms.ChoiceField(choices=[(format.name, format.label) for format in FORMATS.values()])
+    source = forms.ChoiceField(
+        label="Records", required=False, initial="", help_text="A split is frozen: it is what a run used."
+    )
+    verdict = forms.ChoiceField(
+        label="Verdict", required=False, initial="valid", help_text="A split holds valid records only."
+    )
+    topic = forms.ChoiceField(label="Topic", required=False, initial="")
+    gzip = forms.BooleanField(
+        label="Pack the file (gzip)", required=False, help_text="Not for platforms and not for Parquet."
+    )
+
+    def __init__(self, *args, sources, verdicts, topics, **kwargs):
+        super().__init__(*args, **kwargs)
+        set_choices(self.fields["source"], sources)
+        set_choices(self.fields["verdict"], verdicts)
+        set_choices(self.fields["topic"], [("", "Any topic"), *((name, name) for name in topics)])

@@ -16,6 +16,8 @@ from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.core.topics import TopicTree, parse_tree
 from rft_project.connections.models import Workspace
 
+from .export_models import Export as Export
+
 VALID, INVALID, DUPLICATE = "valid", "invalid", "duplicate"
 TRACE, GENERATED, MANUAL = "trace", "generated", "manual"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import commands, pages, regions, uploads
+from .views import commands, exporting, pages, regions, uploads
 
 app_name = "datasets"
 
@@ -23,6 +23,9 @@ urlpatterns = [
     path("upload/<int:upload_pk>/", uploads.send_chunk, name="send_chunk"),
     path("upload/<int:upload_pk>/discard/", uploads.discard_upload, name="discard_upload"),
     path("<int:pk>/import/<int:batch_pk>/discard/", uploads.discard_file, name="discard_file"),
+    path("<int:pk>/export/", exporting.exports, name="exports"),
+    path("<int:pk>/export/<int:export_pk>/", exporting.export, name="export"),
+    path("<int:pk>/export/<int:export_pk>/<slug:what>", exporting.download_export, name="download_export"),
     # live regions: path, view, URL name, partial and DOM id are one word
     path("<int:pk>/regions/summary/", regions.summary, name="summary"),
     path("<int:pk>/regions/coverage/", regions.coverage, name="coverage"),
@@ -31,6 +34,7 @@ urlpatterns = [
     path("<int:pk>/regions/topic_work/", regions.topic_work, name="topic_work"),
     path("<int:pk>/regions/<int:batch_pk>/preview/", regions.preview, name="preview"),
     path("<int:pk>/regions/<int:batch_pk>/import_work/", regions.import_work, name="import_work"),
+    path("<int:pk>/regions/<int:export_pk>/export_work/", exporting.export_work, name="export_work"),
     # commands: POST only
     path("<int:pk>/run/import/<int:batch_pk>/", commands.run_import, name="run_import"),
     path("<int:pk>/run/sanitize/", commands.run_sanitize, name="run_sanitize"),
@@ -40,6 +44,9 @@ urlpatterns = [
     path("<int:pk>/again/<str:action>/", commands.again, name="again"),
     path("<int:pk>/stop/<str:action>/", commands.stop, name="stop"),
     path("<int:pk>/stop_import/<int:batch_pk>/", commands.stop_import, name="stop_import"),
+    path("<int:pk>/run/export/<int:export_pk>/", exporting.run_export, name="run_export"),
+    path("<int:pk>/stop_export/<int:export_pk>/", exporting.stop_export, name="stop_export"),
+    path("<int:pk>/delete_export/<int:export_pk>/", exporting.delete_export, name="delete_export"),
     path("<int:pk>/topics/edit/", commands.edit_topics, name="edit_topics"),
     path("<int:pk>/targets/", commands.set_targets, name="set_targets"),
     path("<int:pk>/records/<int:record_pk>/topic/", commands.set_topic, name="set_topic"),

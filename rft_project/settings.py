@@ -131,10 +131,14 @@ JOB_HANDLERS = {
     "bulk": "datasets_app.jobs.run_bulk",
     "undo": "datasets_app.jobs.run_undo",
     "search": "datasets_app.jobs.run_search",
+    "export": "datasets_app.jobs.run_export",
     "dry_run": "wizard_app.jobs.run_dry_run",
     "train": "wizard_app.jobs.run_train",
     "evaluate": "wizard_app.jobs.run_evaluate",
 }
+
+# Called every minute by the sweep; each puts away what has had its time, and costs one query where there is nothing.
+HOUSEKEEPING = ["datasets_app.exports.forget_expired"]
 
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_FAILURE_LIMIT = 5
@@ -192,6 +196,7 @@ STORAGES = {
 }
 UPLOAD_DIR = DATA_DIR / "uploads"
 UPLOAD_LIMIT = env_int("UPLOAD_LIMIT_GB", 100, minimum=1) * 10**9  # bytes that may wait to be imported, per workspace
+EXPORT_DIR = DATA_DIR / "exports"
 FILE_UPLOAD_TEMP_DIR = None
 
 LANGUAGE_CODE = "en"

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from django.http import Http404
 
+from datasets_app.core.rows import item_of
 from graders_app.core.evaluate import GraderResult, JailUnavailable, make_sample, open_grader
 from graders_app.core.presets import load_preset
 from graders_app.models import Grader
 from graders_app.services import save_grader
 from rft_project.jobs.services import HasPk
 
-from .items import item_of, preset_context
+from .items import preset_context
 from .models import RFTJob
 from .services import Refused
 

@@ -1,4 +1,4 @@
-"""A snapshot's records in the two forms they travel in: the grader's item and the platform's training row."""
+"""A snapshot's records as training needs them: the platform's rows, and what a grader preset wants to know."""
 
 from __future__ import annotations
 
@@ -6,27 +6,14 @@ from functools import lru_cache
 from typing import Any
 
 from datasets_app.core.records import Trace, encode_json
+from datasets_app.core.rows import row_of
 from datasets_app.core.tokens import count_text
 from datasets_app.models import Snapshot, SnapshotItem
 from graders_app.core.presets import PresetContext
-from graders_app.core.samples import make_item
 from rft_project.platforms.types import JsonDict, text_of
 
 TRAIN, VALID = "train", "valid"
 MOST_ALLOWED = 200  # distinct answers up to which a task counts as choosing from a list
-RESERVED = {"messages", "tools"}
-
-
-def item_of(trace: Trace) -> JsonDict:
-    """What a grader sees of a record."""
-    fields = {name: value for name, value in trace.fields.items() if name not in RESERVED}
-    return make_item(fields, trace.messages, trace.reference_answer if trace.has_reference else None)
-
-
-def row_of(trace: Trace) -> JsonDict:
-    """One line of an RFT file: prompt, tools, and what the grader reads. The logged answer is not in it."""
-    row = item_of(trace)
-    return {**row, "tools": trace.tools} if trace.tools else row
 
 
 def rows_of(snapshot: Snapshot, part: str) -> list[JsonDict]:

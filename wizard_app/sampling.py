@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from django.db.models import Count
 
 from datasets_app.core.records import clean_json, clean_text
+from datasets_app.core.rows import item_of
 from datasets_app.models import SnapshotItem
 from graders_app.core.evaluate import Grader, GraderResult, make_sample, open_grader
 from rft_project.connections.services import platform_for
@@ -22,7 +23,6 @@ from rft_project.platforms.pool import run_pool
 from rft_project.platforms.types import JsonDict, Sample, SampleRequest
 from wizard_app.core.digests import digest
 
-from .items import item_of
 from .models import RFTJob, Rollout
 
 IN_FLIGHT = 8

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from datasets_app.core.dedupe import DuplicateIndex, shared_lines
 from datasets_app.core.readiness import counted
+from datasets_app.core.rows import item_of
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.facts import dataset_facts
 from datasets_app.models import VALID, Dataset, DatasetRecord, Snapshot, SnapshotItem
@@ -26,7 +27,7 @@ from wizard_app.core.splitting import Row, SplitError, split
 
 from . import attempts, flow
 from .attempts import Earlier
-from .items import TRAIN, allowed_answers, answer_tokens, item_of
+from .items import TRAIN, allowed_answers, answer_tokens
 from .items import VALID as VALID_PART
 from .models import Deployment, RFTJob, StepResult
 from .sampling import Plan

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from .bulk import run_bulk, run_undo
+from .exporting import run_export
 from .importing import run_import
 from .sanitizing import run_sanitize
 from .searching import run_search
 from .topics import run_categorize, run_topics
 
-__all__ = ["run_bulk", "run_categorize", "run_import", "run_sanitize", "run_search", "run_topics", "run_undo"]
+__all__ = [
+    "run_bulk",
+    "run_categorize",
+    "run_export",
+    "run_import",
+    "run_sanitize",
+    "run_search",
+    "run_topics",
+    "run_undo",
+]

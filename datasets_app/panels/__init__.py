@@ -10,6 +10,7 @@ from .details import (
     topic_work_panel,
     topics_panel,
 )
+from .exporting import export_panel, exports_panel
 from .imports import import_panel
 from .overview import actions_panel, coverage_panel, readiness_panel, summary_panel
 
@@ -17,6 +18,8 @@ __all__ = [
     "actions_panel",
     "coverage_panel",
     "dataset_rows",
+    "export_panel",
+    "exports_panel",
     "import_panel",
     "last_report",
     "readiness_panel",

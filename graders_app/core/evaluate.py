@@ -19,12 +19,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from rft_project.platforms.types import JsonDict, Usage
+from rft_project.platforms.types import JsonDict, Usage, make_item
 
 from .components import Component, Issue, Judge, JudgeAnswer, JudgeError, Pair, Score, open_component
 from .formula import Formula, FormulaError, parse_formula
 from .jail import JailUnavailable, Limits
-from .samples import make_item, make_sample
+from .samples import make_sample
 from .spec import GraderError, GraderSpec, MultiSpec, children, parse_grader
 
 __all__ = [

@@ -1,11 +1,11 @@
-"""The two dictionaries every grader gets: ``sample`` (the answer) and ``item`` (the record)."""
+"""``sample``, the answer as every grader gets it; its other dictionary is ``platforms.types.make_item``."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from rft_project.platforms.types import JsonDict, Message, last_user_text
+from rft_project.platforms.types import JsonDict
 
 MAX_JSON_CHARS = 1_000_000
 
@@ -24,17 +24,6 @@ def make_sample(output_text: str, output_tools: list[JsonDict] | None = None) ->
         "output_tools": tools,
         "choices": [{"index": 0, "message": message}],
     }
-
-
-def make_item(row_fields: JsonDict, messages: list[Message], reference_answer: str | None) -> JsonDict:
-    """``item`` of one record: its own fields, the messages, the last user message as ``user_message``.
-
-    ``reference_answer`` is there only if the record has one, so that a grader that needs it says so.
-    """
-    item: JsonDict = {**row_fields, "messages": messages, "user_message": last_user_text(messages)}
-    if reference_answer is not None:
-        item["reference_answer"] = reference_answer
-    return item
 
 
 def _parsed(text: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from . import runner, sweep
 from .models import Heartbeat
@@ -19,3 +21,5 @@ def ping(cluster: str, token: str) -> None:
 
 def sweep_jobs() -> None:
     sweep.sweep()
+    for dotted in settings.HOUSEKEEPING:
+        import_string(dotted)()

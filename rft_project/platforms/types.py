@@ -39,6 +39,17 @@ def last_user_text(messages: list[Message]) -> str:
     return ""
 
 
+def make_item(row_fields: JsonDict, messages: list[Message], reference_answer: Any) -> JsonDict:
+    """``item`` of one record: its own fields, the messages, the last user message as ``user_message``.
+
+    ``reference_answer`` is there only if the record has one, so that a grader that needs it says so.
+    """
+    item: JsonDict = {**row_fields, "messages": messages, "user_message": last_user_text(messages)}
+    if reference_answer is not None:
+        item["reference_answer"] = reference_answer
+    return item
+
+
 class Access(StrEnum):
     """Who can start training on a model today."""
 

@@ -6,8 +6,10 @@ import pytest
 from django.urls import NoReverseMatch, get_resolver, reverse
 
 from datasets_app import staging, urls
+from datasets_app.exports import Selection, start_export
 from datasets_app.staging import Offered
 from tests.factories import import_file, make_dataset, record, write_lines
+from tests.worker import drain
 
 pytestmark = pytest.mark.django_db
 
@@ -23,6 +25,9 @@ def addresses(workspace, owner, tmp_path):
     upload = staging.begin(workspace, dataset, "", Offered("big.jsonl", 9, 1, b"{}", b"{}"), by=owner)
     given = {"pk": dataset.pk, "batch_pk": batch.pk, "record_pk": row.pk, "form": "json", "action": "sanitize"}
     given["upload_pk"] = upload.pk
+    export = start_export(dataset, "canonical", Selection(), by=None)
+    drain()
+    given |= {"export_pk": export.pk, "what": "file"}
 
     def of(name):
         pattern = next(p for p in get_resolver("datasets_app.urls").url_patterns if p.name == name)
@@ -49,7 +54,20 @@ def test_nobody_is_let_in_without_signing_in(addresses, client, name):
 @pytest.mark.parametrize("person", ["owner", "colleague"])
 @pytest.mark.parametrize(
     "name",
-    ["datasets", "new_dataset", "dataset", "import_page", "review_import", "rejected", "report", "topics", "record"],
+    [
+        "datasets",
+        "new_dataset",
+        "dataset",
+        "import_page",
+        "review_import",
+        "rejected",
+        "report",
+        "topics",
+        "record",
+        "exports",
+        "export",
+        "download_export",
+    ],
 )
 def test_owner_and_colleague_see_every_page(request, addresses, client_of, person, name):
     client = client_of(request.getfixturevalue(person))

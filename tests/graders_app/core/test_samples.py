@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from graders_app.core.samples import make_item, make_sample
+from graders_app.core.samples import make_sample
+from rft_project.platforms.types import make_item
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "find", "arguments": "{}"}}
 
