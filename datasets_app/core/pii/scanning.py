@@ -120,8 +120,13 @@ def checked(rule: Rule, matches: Iterable[Match], text: str, search: Search) -> 
         span = rule.check(text, first, last) if rule.check else (first, last)
         if span is not None:
             yield Finding(rule.kind, *span, text[slice(*span)])
-        elif rule.again:
+        elif rule.again and not _one_word(text[start:end]):
             yield from _inside(rule, text, start, end, search)
+
+
+def _one_word(text: str) -> bool:
+    """No candidate begins inside it: those that are looked for ``again`` begin with ``\\b`` or a bracket."""
+    return text.isascii() and text.isalnum()
 
 
 def _inside(rule: Rule, text: str, start: int, end: int, search: Search) -> Iterator[Finding]:
