@@ -267,9 +267,10 @@ def inner_calls(
 
     Only ``window`` entries before and after an entry are looked at, whatever comes later or came earlier: memory is
     flat, and the result for an entry does not depend on where reading began, ``window`` entries before it or more.
+    Entries that are no calls pass at once as long as no call is waiting.
     """
     waiting: deque[tuple[T, Call | None]] = deque()
-    past: deque[tuple[T, Call | None]] = deque(maxlen=window)
+    past: deque[Call | None] = deque(maxlen=window)
     calls: dict[tuple[str, str], list[tuple[T, Call]]] = {}
     for entry in entries:
         found = call(entry)
@@ -287,7 +288,7 @@ def inner_calls(
 
 def _judged(
     waiting: deque[tuple[T, Call | None]],
-    past: deque[tuple[T, Call | None]],
+    past: deque[Call | None],
     calls: dict[tuple[str, str], list[tuple[T, Call]]],
 ) -> tuple[T, T | None]:
     """The first of those waiting with its inner span; what leaves the window is forgotten."""
@@ -296,10 +297,10 @@ def _judged(
     if found is not None:
         others = calls[found.trace_id, found.messages]
         inner = next((other for other, its in others if its is not found and its.within(found)), None)
-    if len(past) == past.maxlen and (gone := past[0][1]) is not None:
+    if len(past) == past.maxlen and (gone := past[0]) is not None:
         left = calls[gone.trace_id, gone.messages]
         del left[0]
         if not left:
             del calls[gone.trace_id, gone.messages]
-    past.append((entry, found))
+    past.append(found)
     return entry, inner

@@ -1,17 +1,24 @@
-"""Files to records: format detection, and one parsed or rejected entry per line."""
+"""Files to records: format detection, and what was parsed or rejected, several entries where a line holds several.
+
+One call of a model is often logged at several levels, a span within a span. Of those only the innermost is kept; the
+others are told as rejected, with the line that is kept (see ``joining.inner_calls`` for how far apart they may be).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from datasets_app.core.formats import AUTO, FORMATS, UNKNOWN_FORMAT, detect, parse, recognise
+from datasets_app.core.formats import AUTO, FORMATS, SPANS, UNKNOWN_FORMAT, detect, readings, recognise
+from datasets_app.core.joining import WINDOW, Call, call_of, inner_calls
 from datasets_app.core.mapping import AS_THE_FORMAT_SAYS, FieldMapping
 from datasets_app.core.reading_lines import LIMITS, Limits, Line, Rejected, UnreadableFile, open_lines, rejected
-from datasets_app.core.records import Trace, Unreadable, decode_json
+from datasets_app.core.records import Trace, Unreadable, decode_json, dumps
 from datasets_app.core.records_fields import FieldInfo, field_value, list_fields
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "list_fields",
     "open_lines",
     "read_traces",
+    "whole_lines",
 ]
 
 SAMPLE = 200  # records that decide on the format
@@ -35,7 +43,11 @@ _SAMPLE_BYTES = 64 << 20
 
 @dataclass(slots=True)
 class Parsed:
-    """One record with its place in the file. ``key`` is the 16-byte digest of the line it was read from."""
+    """One record with its place in the file.
+
+    ``key`` is a 16-byte digest of the line it was read from, and of ``item`` where the line holds several records:
+    those are numbered from 0.
+    """
 
     line: int
     key: bytes
@@ -44,6 +56,7 @@ class Parsed:
     where: str = ""
     offset: int = 0
     size: int = 0  # bytes of the line
+    item: int = 0
 
     @property
     def split(self) -> bool:
@@ -80,15 +93,27 @@ def read_traces(
     fallback = _format_of(sample, path.name) if format == AUTO else format
     if fallback not in FORMATS:
         raise UnreadableFile(f"There is no format named {format}; use auto or one of {', '.join(FORMATS)}.")
-    left = limit if limit is not None else -1
-    rest = (_decode(line) for line in lines if _number(line) > start_line)
-    for entry in chain(sample, rest):
-        if _number(entry) <= start_line:
-            continue
-        if left == 0:
-            return
-        left -= 1
-        yield entry if isinstance(entry, Rejected) else _parsed(entry, format, fallback, mapping)
+    entries = _entries(_from_near(chain(sample, lines), start_line), format, fallback)
+    told = _one_rejection_per_line(_without_outer(entries))
+    for entry in islice((entry for entry in told if entry.line > start_line), limit):
+        if isinstance(entry, Parsed):
+            mapping.apply(entry.trace)
+        yield entry
+
+
+def whole_lines(entries: Iterable[Parsed | Rejected], size: int) -> Iterator[list[Parsed | Rejected]]:
+    """The entries in lists of at least ``size``, of which none ends in the middle of a line (the last may be shorter).
+
+    So a reader that begins behind a list's last line leaves nothing out.
+    """
+    chunk: list[Parsed | Rejected] = []
+    for entry in entries:
+        if len(chunk) >= size and chunk[-1].line != entry.line:
+            yield chunk
+            chunk = []
+        chunk.append(entry)
+    if chunk:
+        yield chunk
 
 
 def detect_format(path: Path, limits: Limits = LIMITS) -> list[tuple[str, float]]:
@@ -114,6 +139,9 @@ def _format_of(sample: list[_Decoded | Rejected], name: str) -> str:
     found = detect(values)
     if found:
         return found[0][0]
+    known = Counter(format for value in values if (format := recognise(value)))
+    if known:  # nothing but calls that failed: each line says so
+        return known.most_common(1)[0][0]
     if not sample:
         raise UnreadableFile(f"{name} is empty.")
     if values:
@@ -124,8 +152,8 @@ def _format_of(sample: list[_Decoded | Rejected], name: str) -> str:
     raise UnreadableFile(f"{name} holds no JSON in its first {len(sample)} lines (line {first.line}: {first.reason})")
 
 
-def _decode(line: Line | Rejected) -> _Decoded | Rejected:
-    if isinstance(line, Rejected):
+def _decode(line: _Decoded | Line | Rejected) -> _Decoded | Rejected:
+    if not isinstance(line, Line):
         return line
     try:
         return _Decoded(line, decode_json(line.raw))
@@ -139,11 +167,71 @@ def _number(entry: _Decoded | Line | Rejected) -> int:
     return entry.number if isinstance(entry, Line) else entry.line.number
 
 
-def _parsed(entry: _Decoded, format: str, fallback: str, mapping: FieldMapping) -> Parsed | Rejected:
-    line = entry.line
-    name = (recognise(entry.value) or fallback) if format == AUTO else format
-    try:
-        trace = mapping.apply(parse(entry.value, name))
-    except Unreadable as error:
-        return rejected(line, str(error))
-    return Parsed(line.number, line.key, name, trace, line.where, line.offset, len(line.raw))
+def _from_near(lines: Iterable[_Decoded | Line | Rejected], start_line: int) -> Iterator[_Decoded | Rejected]:
+    """The lines behind ``start_line``, decoded, and as many before it as ``inner_calls`` looks back."""
+    before: deque[_Decoded | Line | Rejected] = deque(maxlen=WINDOW)
+    for line in lines:
+        if _number(line) <= start_line:
+            before.append(line)
+            continue
+        while before:
+            yield _decode(before.popleft())
+        yield _decode(line)
+
+
+def _entries(lines: Iterable[_Decoded | Rejected], format: str, fallback: str) -> Iterator[Parsed | Rejected]:
+    for entry in lines:
+        if isinstance(entry, Rejected):
+            yield entry
+            continue
+        line = entry.line
+        for item, (name, trace) in enumerate(readings(entry.value, format, fallback)):
+            if isinstance(trace, Trace):
+                key = line.key if item == 0 else blake2b(b"%s %d" % (line.key, item), digest_size=16).digest()
+                yield Parsed(line.number, key, name, trace, line.where, line.offset, len(line.raw), item)
+            else:
+                yield rejected(line, str(trace))
+
+
+def _without_outer(entries: Iterator[Parsed | Rejected]) -> Iterator[Parsed | Rejected]:
+    """Calls that are logged again by a span inside become rejections that name the line which is kept."""
+    for entry, inner in inner_calls(entries, _call):
+        if inner is None or not isinstance(entry, Parsed):
+            yield entry
+            continue
+        where = f"line {inner.line}" if inner.line != entry.line else "this line"
+        line = Line(entry.line, dumps(entry.trace).encode(), entry.where, entry.offset)
+        found = rejected(line, f"The same call is logged once more, further in, in {where}; that one is kept.")
+        yield replace(found, key=entry.key, repeats=1)
+
+
+def _call(entry: Parsed | Rejected) -> Call | None:
+    return call_of(entry.trace) if isinstance(entry, Parsed) and entry.format in SPANS else None
+
+
+def _one_rejection_per_line(entries: Iterable[Parsed | Rejected]) -> Iterator[Parsed | Rejected]:
+    """Of the calls that one line holds, those left out are told together, behind those that were read."""
+    read = 0  # in the line of the entries last seen
+    left_out: list[Rejected] = []
+    line = -1
+    for entry in entries:
+        if entry.line != line:
+            if left_out:
+                yield _told_together(left_out, read)
+                left_out = []
+            read, line = 0, entry.line
+        if isinstance(entry, Parsed):
+            read += 1
+            yield entry
+        else:
+            left_out.append(entry)
+    if left_out:
+        yield _told_together(left_out, read)
+
+
+def _told_together(left_out: list[Rejected], read: int) -> Rejected:
+    first, number = left_out[0], len(left_out)
+    if number == 1 and not read:
+        return first
+    reason = f"{number} of {number + read} calls in this line were left out: {first.reason}"
+    return replace(first, reason=reason, repeats=sum(entry.repeats for entry in left_out))

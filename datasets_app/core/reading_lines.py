@@ -73,7 +73,8 @@ class Line:
 class Rejected:
     """A line that could not be read: its place, why in one sentence, and the beginning of its text.
 
-    ``fatal`` says that reading ended here: what follows in the file was not read.
+    ``fatal`` says that reading ended here: what follows in the file was not read. ``repeats`` is how many calls were
+    left out only because the file logs them once more.
     """
 
     line: int
@@ -83,6 +84,7 @@ class Rejected:
     where: str = ""
     offset: int = 0
     fatal: bool = False
+    repeats: int = 0
 
 
 def rejected(line: Line, reason: str, *, fatal: bool = False) -> Rejected:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from datasets_app.core.reading import Line, Parsed, Rejected, UnreadableFile, open_lines, read_traces
+from datasets_app.core.reading import Line, Parsed, Rejected, UnreadableFile, open_lines, read_traces, whole_lines
 from datasets_app.core.reading_lines import reason_kind
 from datasets_app.core.records import Trace, clean_text, dumps
 from datasets_app.core.sanitizing import verdict
@@ -111,7 +111,7 @@ def _read_on(ctx: JobContext, batch: ImportBatch) -> None:
         start_line=batch.position,
         limit=max(0, ctx.params["limit"] - read) if ctx.params.get("limit") else None,
     )
-    for chunk in batched(reader):
+    for chunk in whole_lines(reader, BATCH):
         _commit_lines(ctx, batch, chunk, seen)
         ctx.check()
         if ctx.slice_over:

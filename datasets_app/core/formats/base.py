@@ -17,6 +17,10 @@ _SESSION_KEYS = ("session_id", "conversation_id", "thread_id", "sessionId", "con
 _OUTPUT_KEYS = ("messages", "tool_calls", "finish_reason")
 
 
+class NoCall(Unreadable):
+    """This is no call of a model (a tool's span, a chain): nothing that could become a record."""
+
+
 @dataclass(frozen=True)
 class Format:
     """One trace format.

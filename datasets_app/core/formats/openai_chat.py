@@ -20,7 +20,9 @@ from datasets_app.core.formats.base import (
     session_of,
     split_answer,
 )
+from datasets_app.core.formats.bodies import finish
 from datasets_app.core.formats.openai_stream import joined_chunks
+from datasets_app.core.formats.streams import CUT
 from datasets_app.core.records import Trace, Unreadable, clean_id
 from rft_project.platforms.types import JsonDict
 
@@ -88,6 +90,8 @@ def _fits(request: JsonDict, response: Any, spelling: str) -> bool:
             return True
         return spelling != "input" and "error" in response and _asks_openai(request)
     # Beside a request alone, or one whose stream was lost; our own form and other vendors' also have an ``input``.
+    if isinstance(response, str) and response.startswith("event:"):
+        return False  # OpenAI's chat streams have no names of events
     return isinstance(response, str | None) and spelling != "input" and _asks_openai(request)
 
 
@@ -109,7 +113,9 @@ def _answer(response: Any) -> tuple[Any, Any] | None:
     choice = choices[0] if choices else None
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
         return None
-    return choice["message"], choice.get("finish_reason")
+    if response.get("unfinished"):
+        raise Unreadable(CUT)
+    return choice["message"], finish(choice.get("finish_reason"))
 
 
 def _metadata(line: JsonDict, request: JsonDict, reply: JsonDict, used: frozenset[str]) -> JsonDict:

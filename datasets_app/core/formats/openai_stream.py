@@ -57,6 +57,8 @@ def _join(chunks: list[JsonDict]) -> JsonDict:
     if calls:
         message["tool_calls"] = [calls[index] for index in sorted(calls)]
     finish_reason = result.pop("finish_reason")
+    if finish_reason is None:
+        result["unfinished"] = True
     return {**result, "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}]}
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from datasets_app.core.formats import FORMATS, UNKNOWN_FORMAT
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.reading import (
     Parsed,
@@ -17,6 +18,7 @@ from datasets_app.core.reading import (
     field_value,
     list_fields,
     read_traces,
+    whole_lines,
 )
 from datasets_app.core.records import Trace, dumps
 from tests.datasets_app.core.real_data import real
@@ -25,10 +27,7 @@ from tests.datasets_app.core.strategies import any_json, objects
 USER = {"role": "user", "content": "Where is my parcel?"}
 ANSWER = {"role": "assistant", "content": "On its way."}
 NO_VALUE = "Not valid JSON: Expecting value at character 1."
-UNKNOWN = (
-    "rows: The format was not recognised. "
-    "Known are: OpenAI chat-completion log; RFT Studio records; Chat rows (messages)."
-)
+UNKNOWN = f"rows: {UNKNOWN_FORMAT}"
 
 
 def write(path: Path, *rows) -> Path:
@@ -94,7 +93,7 @@ def test_a_format_that_is_given_is_kept_to(tmp_path):
     assert [entry.trace.messages for entry in entries] == [[USER], []]
     with pytest.raises(UnreadableFile) as refused:
         next(read_traces(path, format="csv"))
-    assert str(refused.value) == ("There is no format named csv; use auto or one of openai_chat, canonical, chat.")
+    assert str(refused.value) == ("There is no format named csv; use auto or one of " + ", ".join(FORMATS) + ".")
 
 
 def test_rejected_lines_keep_their_text_and_parsed_ones_their_place(tmp_path):
@@ -117,8 +116,7 @@ def test_rejected_lines_keep_their_text_and_parsed_ones_their_place(tmp_path):
         ("[]", "rows is empty."),
         ('{"a": 1', "rows: Not valid JSON: Expecting ',' delimiter at character 8."),
         ("name,age\nAda,36\n", "rows holds no JSON in its first 2 lines (line 1: " + NO_VALUE + ")"),
-        ('{"prompt": "x", "completion": "y"}\n', UNKNOWN),
-        ('{"input": "x", "output": "y"}\n', UNKNOWN),
+        ('{"order": "x", "state": "y"}\n', UNKNOWN),
         ("[1, 2]", UNKNOWN),
     ],
 )  # fmt: skip
@@ -251,12 +249,69 @@ def test_recorded_openai_calls():
         if isinstance(entry, Rejected):
             reason = entry.reason.split(":")[0]
             reasons[reason] = reasons.get(reason, 0) + 1
-    # 217 whole responses and 27 text streams; 45 streams were recorded compressed and are lost, 3 calls failed.
-    assert (len(entries), sum(isinstance(e, Parsed) for e in entries)) == (292, 244)
+    # 217 whole responses and 27 text streams, of which 2 were cut off; 45 streams were recorded compressed and are
+    # lost, 3 calls failed.
+    assert (len(entries), sum(isinstance(e, Parsed) for e in entries)) == (292, 242)
     assert reasons == {
+        "The answer was cut off (finish reason length), so there is no whole answer to keep.": 2,
         "The response is not a chat completion (a stream that was not kept whole?).": 45,
         "The call failed, so there is no answer to keep": 3,
     }
+
+
+def test_a_container_gives_a_record_for_each_call_and_one_rejection(tmp_path):
+    span = {"trace_id": "t1", "attributes": {"gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "Ping"}}
+    outer = {**span, "span_id": "outer", "start_time": 10, "end_time": 20}
+    inner = {**span, "span_id": "inner", "parent_id": "outer", "start_time": 11, "end_time": 19}
+    failed = {**span, "span_id": "failed", "status_code": "ERROR", "status_message": "Too many requests"}
+    tool = {"trace_id": "t1", "span_id": "tool", "attributes": {"http.method": "GET"}}
+    path = write(
+        tmp_path / "rows.jsonl", {"spans": [outer, tool, inner, failed]}, {"messages": [USER]}, {"spans": [tool]}
+    )
+    first, told, chat, nothing = read_traces(path)
+    assert (first.line, first.item, first.trace.span_id, first.format) == (1, 1, "inner", "openllmetry")
+    assert (told.line, told.repeats, told.reason) == (
+        1,
+        1,
+        "2 of 3 calls in this line were left out: "
+        "The same call is logged once more, further in, in this line; that one is kept.",
+    )
+    assert (chat.line, chat.item, nothing.reason) == (2, 0, "None of the 1 spans in this line is a call of a model.")
+    assert len({first.key, chat.key}) == 2
+
+
+def test_of_spans_in_lines_of_their_own_the_innermost_is_kept_wherever_reading_begins(tmp_path):
+    def span(id, parent, start):
+        request = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Ping"}]})
+        times = {"start_time_us": (1763800500 + start) * 10**6, "finish_time_us": (1763800600 - start) * 10**6}
+        place = {"operation_name": "call", "trace_id": "t1", "span_id": id, "parent_span_id": parent}
+        return {**place, **times, "attribute": {"request": request}}
+
+    path = write(tmp_path / "rows.jsonl", span("api", None, 0), "", span("model", "api", 1), span("openai", "model", 2))
+    whole = list(read_traces(path))
+    assert [(e.line, e.reason if isinstance(e, Rejected) else e.trace.span_id) for e in whole] == [
+        (1, "The same call is logged once more, further in, in line 3; that one is kept."),
+        (3, "The same call is logged once more, further in, in line 4; that one is kept."),
+        (4, "openai"),
+    ]
+    for start in (1, 2, 3):
+        assert list(read_traces(path, start_line=start)) == [entry for entry in whole if entry.line > start]
+
+
+def test_lists_of_entries_end_at_the_end_of_a_line(tmp_path):
+    path = write(
+        tmp_path / "rows.jsonl", {"data": [{"messages": [USER]}] * 3}, {"messages": [USER]}, {"messages": [USER]}
+    )
+    assert [[(e.line, e.item) for e in chunk] for chunk in whole_lines(read_traces(path), 2)] == [
+        [(1, 0), (1, 1), (1, 2)],
+        [(2, 0), (3, 0)],
+    ]
+
+
+def test_a_file_of_failed_calls_says_so_line_by_line(tmp_path):
+    failed = {"request": {"model": "m", "messages": [USER]}, "response": {"error": {"message": "Too many requests"}}}
+    sentence = "The call failed, so there is no answer to keep: Too many requests"
+    assert summary(write(tmp_path / "rows.jsonl", failed, failed)) == [(1, sentence), (2, sentence)]
 
 
 def test_a_real_intent_becomes_the_reference():
