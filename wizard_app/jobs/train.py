@@ -42,10 +42,17 @@ def run_train(ctx: JobContext) -> TrainResult:
         _cancel(ctx, run, platform)
         raise
     if not status.state.final:
-        raise WaitUntil(LOOK_LOCAL if run.connection.kind == "local" else LOOK_REMOTE, status.detail or status.word)
+        raise WaitUntil(LOOK_LOCAL if run.connection.kind == "local" else LOOK_REMOTE, waiting_note(status))
     if status.state is not State.SUCCEEDED or not status.model:
         raise JobFailed(status.detail or f"The platform ended the training: {status.word}.", ENDED_BY_PLATFORM)
     return _conclude(ctx, run, status)
+
+
+def waiting_note(status: TrainingStatus) -> str:
+    """What to say besides the counts: nothing while it simply runs, else the platform's own words."""
+    if status.detail:
+        return status.detail
+    return "" if status.state is State.RUNNING else f"The platform says “{status.word}”."
 
 
 def training_request(run: RFTJob) -> TrainingRequest:
