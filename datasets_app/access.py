@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from .actions import ACTIONS, last_run
-from .models import ActionRun, Dataset, DatasetRecord, Export, ImportBatch, Upload
+from .models import ActionRun, Dataset, DatasetRecord, Export, ImportBatch, RejectedLine, Upload
 
 
 def dataset(user: Any, pk: int) -> Dataset:
@@ -31,6 +31,11 @@ def export(user: Any, pk: int, export_pk: int) -> Export:
     found = Export.objects.select_related("dataset", "snapshot", "job", "created_by")
     found = found.filter(dataset__in=Dataset.objects.of(user)).exclude(expires_at__lte=timezone.now())
     return get_object_or_404(found, dataset_id=pk, pk=export_pk)
+
+
+def rejected_line(user: Any, pk: int, batch_pk: int, line: int) -> RejectedLine:
+    lines = RejectedLine.objects.select_related("batch__dataset").filter(batch__dataset__in=Dataset.objects.of(user))
+    return get_object_or_404(lines, batch__dataset_id=pk, batch_id=batch_pk, line=line)
 
 
 def action_run(user: Any, pk: int, action: str) -> ActionRun:

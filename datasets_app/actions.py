@@ -12,15 +12,15 @@ from rft_project.jobs.services import HasPk, enqueue
 
 from .models import ActionRun, Dataset
 
-SANITIZE, TOPICS, CATEGORIZE = "sanitize", "topics", "categorize"
-ACTIONS = (SANITIZE, TOPICS, CATEGORIZE)
+SANITIZE, TOPICS, CATEGORIZE, REREAD = "sanitize", "topics", "categorize", "reread"
+ACTIONS = (SANITIZE, TOPICS, CATEGORIZE, REREAD)
 
 
-def start(dataset: Dataset, action: str, params: dict[str, Any], *, by: HasPk | None) -> Job:
+def start(dataset: Dataset, action: str, params: dict[str, Any], *, by: HasPk | None, unit: str = "records") -> Job:
     """Queue ``action`` on the dataset; pressing twice finds the job that is there."""
     lock = f"dataset:{dataset.pk}:{action}"
     with transaction.atomic():
-        job = enqueue(action, {"dataset": dataset.pk, **params}, lock_key=lock, by=by)
+        job = enqueue(action, {"dataset": dataset.pk, **params}, lock_key=lock, by=by, unit=unit)
         ActionRun.objects.get_or_create(job=job, defaults={"dataset": dataset, "action": action})
     return job
 

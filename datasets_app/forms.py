@@ -6,7 +6,7 @@ from django import forms
 
 from datasets_app.core import topics as trees
 from datasets_app.core.exporting.catalogue import FORMATS
-from datasets_app.core.formats import TABLE
+from datasets_app.core.formats import AUTO, TABLE
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.preview import Preview
 from datasets_app.core.sanitizing import SanitizeConfig
@@ -140,6 +140,24 @@ class ImportForm(StudioForm):
             fields={i.name: i.path for i in self.found.items if not i.given and i.path in chosen},
             left_out=tuple(i.name for i in self.found.items if i.given and i.path not in chosen),
         )
+
+
+class MendForm(StudioForm):
+    text = forms.CharField(
+        label="The line",
+        max_length=MAX_PASTE,
+        strip=False,
+        help_text="One JSON object. It is imported as it stands here, in its old place in the file.",
+        widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "false"}),
+    )
+
+
+class RereadForm(StudioForm):
+    format = forms.ChoiceField(label="Read them as")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        set_choices(self.fields["format"], [(AUTO, "Recognise each line"), *((f.name, f.label) for f in TABLE)])
 
 
 class SanitizeForm(StudioForm):

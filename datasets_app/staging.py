@@ -129,13 +129,14 @@ def receive(upload: Upload, offset: int, length: int, body: Readable) -> Upload:
         raise Refused("The connection was lost in the middle of a part; it is sent again.", "torn")
     _write_at(Path(upload.path), offset, chunk)
     end = offset + length
-    values = {"received": end, "digest": chained(upload.digest, chunk), "updated_at": timezone.now()}
+    digest = chained(upload.digest, chunk)
     if end == upload.size:
         _require_whole(upload)
     with transaction.atomic():
-        if not Upload.objects.filter(pk=upload.pk, received=offset, batch=None).update(**values):
+        here = Upload.objects.filter(pk=upload.pk, received=offset, batch=None)
+        if not here.update(received=end, digest=digest, updated_at=timezone.now()):
             raise NotHere(Upload.objects.get(pk=upload.pk))
-        upload.received, upload.digest = end, values["digest"]
+        upload.received, upload.digest = end, digest
         if end == upload.size:
             upload.batch = _staged(upload)
             upload.save(update_fields=["batch"])

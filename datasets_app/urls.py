@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import commands, exporting, pages, regions, uploads
+from .views import commands, exporting, pages, regions, rejected, uploads
 
 app_name = "datasets"
 
@@ -12,7 +12,8 @@ urlpatterns = [
     path("<int:pk>/", pages.dataset, name="dataset"),
     path("<int:pk>/import/", pages.import_page, name="import_page"),
     path("<int:pk>/import/<int:batch_pk>/", pages.review_import, name="review_import"),
-    path("<int:pk>/import/<int:batch_pk>/rejected/", pages.rejected, name="rejected"),
+    path("<int:pk>/import/<int:batch_pk>/rejected/", rejected.rejected, name="rejected"),
+    path("<int:pk>/import/<int:batch_pk>/rejected/<int:line>/", rejected.mend, name="mend"),
     path("<int:pk>/report/", pages.report, name="report"),
     path("<int:pk>/report.<str:form>", pages.download_report, name="download_report"),
     path("<int:pk>/topics/", pages.topics, name="topics"),
@@ -33,10 +34,12 @@ urlpatterns = [
     path("<int:pk>/regions/actions/", regions.actions, name="actions"),
     path("<int:pk>/regions/topic_work/", regions.topic_work, name="topic_work"),
     path("<int:pk>/regions/<int:batch_pk>/preview/", regions.preview, name="preview"),
+    path("<int:pk>/regions/<int:batch_pk>/reread_work/", rejected.reread_work, name="reread_work"),
     path("<int:pk>/regions/<int:batch_pk>/import_work/", regions.import_work, name="import_work"),
     path("<int:pk>/regions/<int:export_pk>/export_work/", exporting.export_work, name="export_work"),
     # commands: POST only
     path("<int:pk>/run/import/<int:batch_pk>/", commands.run_import, name="run_import"),
+    path("<int:pk>/run/reread/<int:batch_pk>/", rejected.run_reread, name="run_reread"),
     path("<int:pk>/run/sanitize/", commands.run_sanitize, name="run_sanitize"),
     path("<int:pk>/run/topics/", commands.run_topics, name="run_topics"),
     path("<int:pk>/run/categorize/", commands.run_categorize, name="run_categorize"),

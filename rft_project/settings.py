@@ -125,6 +125,7 @@ Q_CLUSTER = {
 # kind -> dotted path of the handler; lets the job runner stay below the apps.
 JOB_HANDLERS = {
     "import": "datasets_app.jobs.run_import",
+    "reread": "datasets_app.jobs.run_reread",
     "sanitize": "datasets_app.jobs.run_sanitize",
     "topics": "datasets_app.jobs.run_topics",
     "categorize": "datasets_app.jobs.run_categorize",

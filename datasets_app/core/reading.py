@@ -33,6 +33,7 @@ __all__ = [
     "field_value",
     "list_fields",
     "open_lines",
+    "read_line",
     "read_traces",
     "whole_lines",
 ]
@@ -114,6 +115,17 @@ def whole_lines(entries: Iterable[Parsed | Rejected], size: int) -> Iterator[lis
         chunk.append(entry)
     if chunk:
         yield chunk
+
+
+def read_line(line: Line, *, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_SAYS) -> Parsed | Rejected:
+    """One record out of the text of one line, as ``read_traces`` would read it in a file of its own kind."""
+    entry = _decode(line)
+    if isinstance(entry, Rejected):
+        return entry
+    name = recognise(entry.value) if format == AUTO else format
+    if name is None and isinstance(entry.value, dict):
+        return rejected(line, UNKNOWN_FORMAT)
+    return _parsed(entry, format, name or next(iter(FORMATS)), mapping)
 
 
 def detect_format(path: Path, limits: Limits = LIMITS) -> list[tuple[str, float]]:

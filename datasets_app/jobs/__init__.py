@@ -5,6 +5,7 @@ from __future__ import annotations
 from .bulk import run_bulk, run_undo
 from .exporting import run_export
 from .importing import run_import
+from .rereading import run_reread
 from .sanitizing import run_sanitize
 from .searching import run_search
 from .topics import run_categorize, run_topics
@@ -14,6 +15,7 @@ __all__ = [
     "run_categorize",
     "run_export",
     "run_import",
+    "run_reread",
     "run_sanitize",
     "run_search",
     "run_topics",

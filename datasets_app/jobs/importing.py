@@ -14,13 +14,12 @@ from django.utils import timezone
 
 from datasets_app.core.reading import Line, Parsed, Rejected, UnreadableFile, open_lines, read_traces, whole_lines
 from datasets_app.core.reading_lines import reason_kind
-from datasets_app.core.records import Trace, clean_text, dumps
-from datasets_app.core.sanitizing import verdict
-from datasets_app.core.tokens import count
+from datasets_app.core.records import clean_text
 from datasets_app.counters import take_turn
-from datasets_app.models import INVALID, VALID, Dataset, DatasetRecord, ImportBatch, RawRecord, RejectedLine
+from datasets_app.models import ImportBatch, RejectedLine
 from datasets_app.searching import keep_up
-from datasets_app.services import forget_file, read_of
+from datasets_app.services import forget_file
+from datasets_app.storing import add_records
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, JobFailed
 
@@ -31,33 +30,6 @@ def batched(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
     iterator = iter(items)
     while chunk := list(itertools.islice(iterator, size)):
         yield chunk
-
-
-def checked_fields(trace: Trace, dataset: Dataset) -> dict[str, Any]:
-    """Verdict, code, issues and tokens of a record under the dataset's config."""
-    tokens = count(trace)
-    issues = verdict(trace, dataset.sanitizing, tokens)
-    return {
-        "verdict": INVALID if issues else VALID,
-        "code": issues[0].code if issues else "",
-        "issues": [{"code": issue.code, "detail": clean_text(issue.detail)} for issue in issues],
-        "tokens": tokens,
-    }
-
-
-def record_of(batch: ImportBatch, entry: Parsed, import_key: str) -> DatasetRecord:
-    """The narrow row of an entry, with its verdict. Duplicates are found by the sanitize run, which sees them all."""
-    return DatasetRecord(
-        dataset_id=batch.dataset_id,
-        batch=batch,
-        line=entry.line,
-        format=entry.format,
-        import_key=import_key,
-        span_id=entry.trace.span_id,
-        session_id=entry.trace.session_id,
-        **read_of(entry.trace),
-        **checked_fields(entry.trace, batch.dataset),
-    )
 
 
 def rejected_line(batch: ImportBatch, entry: Rejected) -> RejectedLine:
@@ -141,28 +113,18 @@ def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Parsed | Reje
     rejected = [entry for entry in chunk if isinstance(entry, Rejected)]
     with ctx.batch(done=len(chunk)):
         take_turn(batch.dataset_id)
-        keys = {key for _, key in parsed}
-        present = set(
-            DatasetRecord.objects.filter(dataset=batch.dataset_id, import_key__in=keys).values_list(
-                "import_key", flat=True
-            )
-        )
-        new = [(entry, key) for entry, key in parsed if key not in present]
-        rows = DatasetRecord.objects.bulk_create([record_of(batch, e, key) for e, key in new])
-        RawRecord.objects.bulk_create(
-            [RawRecord(record=row, body=dumps(e.trace)) for row, (e, _) in zip(rows, new, strict=True)]
-        )
+        new = add_records(batch, parsed)
         RejectedLine.objects.bulk_create(
             [rejected_line(batch, entry) for entry in rejected],
             ignore_conflicts=True,
         )
-        for entry, _ in new:
+        for entry in new:
             batch.formats[entry.format] = batch.formats.get(entry.format, 0) + 1
         ImportBatch.objects.filter(pk=batch.pk).update(
             position=chunk[-1].line,
             imported=F("imported") + len(new),
             already_present=F("already_present") + len(parsed) - len(new),
             unreadable=F("unreadable") + len(rejected),
-            split_turns=F("split_turns") + sum(1 for entry, _ in new if entry.split),
+            split_turns=F("split_turns") + sum(entry.split for entry in new),
             formats=batch.formats,
         )

@@ -11,7 +11,7 @@ from .details import (
     topics_panel,
 )
 from .exporting import export_panel, exports_panel
-from .imports import import_panel
+from .imports import import_panel, rejected_panel, reread_panel
 from .overview import actions_panel, coverage_panel, readiness_panel, summary_panel
 
 __all__ = [
@@ -24,7 +24,9 @@ __all__ = [
     "last_report",
     "readiness_panel",
     "record_panel",
+    "rejected_panel",
     "report_panel",
+    "reread_panel",
     "summary_panel",
     "topic_work_panel",
     "topics_panel",

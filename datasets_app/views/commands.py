@@ -5,7 +5,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from datasets_app import access, actions, forms, panels, previewing, services, topic_commands
-from datasets_app.models import Dataset
+from datasets_app.models import ActionRun, Dataset
 from rft_project.jobs.services import request_cancel, retry
 from rft_project.web.http import Request
 from rft_project.web.regions import region
@@ -87,13 +87,20 @@ def again(request: Request, pk: int, action: str):
     """A run that failed or was stopped goes on from where it was."""
     run = access.action_run(request.user, pk, action)
     retry(run.job)
-    return actions_region(request, run.dataset)
+    return _after(request, run)
 
 
 @require_POST
 def stop(request: Request, pk: int, action: str):
     run = access.action_run(request.user, pk, action)
     request_cancel(run.job)
+    return _after(request, run)
+
+
+def _after(request: Request, run: ActionRun):
+    """Where the run is shown: unreadable lines have a page of their own."""
+    if run.action == actions.REREAD:
+        return redirect("datasets:rejected", run.dataset_id, run.job.params["batch"])
     return actions_region(request, run.dataset)
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -86,18 +86,6 @@ def review_context(batch: ImportBatch, preview: previewing.PreviewPanel | None) 
         "panel": panels.import_panel(batch),
         "steps": dataset_steps(batch.dataset, here="A"),
     }
-
-
-@require_GET
-def rejected(request: Request, pk: int, batch_pk: int):
-    batch = access.batch(request.user, pk, batch_pk)
-    if "download" in request.GET:
-        lines = (f"{line.text}\n".encode("utf-8", "replace") for line in batch.rejected.iterator(chunk_size=100))
-        headers = {"Content-Disposition": 'attachment; filename="rejected.jsonl"'}
-        return StreamingHttpResponse(lines, content_type="text/plain", headers=headers)
-    steps = dataset_steps(batch.dataset, here="A")
-    context = {"dataset": batch.dataset, "batch": batch, "lines": batch.rejected.all()[:200], "steps": steps}
-    return render(request, "datasets_app/rejected.html", context)
 
 
 @require_GET

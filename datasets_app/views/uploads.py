@@ -43,7 +43,7 @@ def refused(sentence: str, status: int = 422) -> JsonResponse:
 def _begin(request: Request, workspace: Workspace, dataset: Dataset | None) -> JsonResponse:
     form = forms.UploadForm(request.POST, request.FILES)
     if not form.is_valid():
-        return refused(" ".join(sentence for errors in form.errors.values() for sentence in errors))
+        return refused(" ".join(str(sentence) for errors in form.errors.values() for sentence in errors))
     name = form.cleaned_data["name"]
     if dataset is None and not name:
         return refused("Give the dataset a name first.")

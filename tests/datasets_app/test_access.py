@@ -24,7 +24,7 @@ def addresses(workspace, owner, tmp_path):
     row = dataset.records.get()
     upload = staging.begin(workspace, dataset, "", Offered("big.jsonl", 9, 1, b"{}", b"{}"), by=owner)
     given = {"pk": dataset.pk, "batch_pk": batch.pk, "record_pk": row.pk, "form": "json", "action": "sanitize"}
-    given["upload_pk"] = upload.pk
+    given |= {"upload_pk": upload.pk, "line": 2}
     export = start_export(dataset, "canonical", Selection(), by=None)
     drain()
     given |= {"export_pk": export.pk, "what": "file"}
@@ -61,6 +61,7 @@ def test_nobody_is_let_in_without_signing_in(addresses, client, name):
         "import_page",
         "review_import",
         "rejected",
+        "mend",
         "report",
         "topics",
         "record",

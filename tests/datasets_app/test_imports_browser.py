@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from datasets_app.models import Dataset, ImportBatch
 from datasets_app.staging import CHUNK
 from tests.browser import WIDTHS, launch, open_page, overflow, shot
-from tests.factories import make_dataset, record, write_lines
+from tests.factories import import_file, make_dataset, record, write_lines
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -155,3 +155,34 @@ def test_a_format_and_fields_chosen_by_hand_are_shown_at_once(live_server, works
         expect(page.locator(".turn.ref")).to_have_count(0)
         assert page.problems == []  # type: ignore[attr-defined]
     assert dataset.records.count() == 0
+
+
+def test_a_line_is_mended_in_the_drawer_with_the_keyboard(live_server, workspace, session, tmp_path):
+    good = [record(f"Where is parcel number {n} now?") for n in (1, 2)]
+    broken = json.dumps(good[1])[:-1]
+    batch = import_file(make_dataset(workspace), write_lines(tmp_path / "t.jsonl", good[0], broken, "[1]"))
+    with launch() as browser:
+        page = visit(browser, live_server, session, f"/datasets/{batch.dataset_id}/import/{batch.pk}/rejected/")
+        look(page, "rejected")
+        page.get_by_role("link", name="Mend line 2").focus()
+        page.keyboard.press("Enter")
+        drawer = page.locator("#drawer")
+        expect(drawer.get_by_label("The line")).to_have_value(broken)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("link", name="Mend line 2")).to_be_focused()
+        page.keyboard.press("Enter")
+        drawer.get_by_label("The line").fill(broken + "]")
+        drawer.get_by_role("button", name="Fix and import").click()
+        expect(drawer.locator(".wrong")).to_contain_text("Not valid JSON")
+        look(page, "mend")
+        drawer.get_by_label("The line").fill(broken + "}")
+        drawer.get_by_role("button", name="Fix and import").click()
+        expect(page.locator("#toast")).to_contain_text("Line 2 is a record now.")
+        page.get_by_role("link", name="Imported after all (1)").click()
+        expect(page.get_by_role("link", name="Record")).to_be_visible()
+        page.go_back()
+        page.get_by_role("button", name="Read all again").click()
+        expect(page.locator("#reread_work")).to_contain_text("Waiting for a free worker")
+        refused = [problem for problem in page.problems if "422" not in problem]  # type: ignore[attr-defined]
+        assert refused == []
+    assert batch.dataset.records.get(line=2).preview == "Where is parcel number 2 now?"

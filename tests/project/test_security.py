@@ -31,7 +31,7 @@ PAGES = {
     "datasets:datasets", "datasets:new_dataset", "datasets:dataset", "datasets:import_page", "datasets:review_import",
     "datasets:rejected", "datasets:report", "datasets:download_report", "datasets:topics", "datasets:record",
     "datasets:summary", "datasets:coverage", "datasets:readiness", "datasets:actions", "datasets:topic_work",
-    "datasets:import_work", "datasets:preview",
+    "datasets:import_work", "datasets:preview", "datasets:mend", "datasets:reread_work",
     "datasets:exports", "datasets:export", "datasets:download_export", "datasets:export_work",
     "graders:graders", "graders:new_grader", "graders:build_grader", "graders:grader",
     "wizard:runs", "wizard:new_run", "wizard:run", "wizard:split", "wizard:grader", "wizard:dry_run", "wizard:train",

@@ -1,0 +1,39 @@
+"""Lines that could not be read, read again with another format."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets_app import mending
+from datasets_app.core.reading import Rejected
+from datasets_app.models import ImportBatch
+from datasets_app.searching import keep_up
+from rft_project.jobs.context import JobContext
+from rft_project.jobs.outcomes import Again
+
+BATCH = 200
+
+
+def run_reread(ctx: JobContext) -> dict[str, Any]:
+    """Every line that is still unreadable, in order; the cursor is the last one looked at and what came of them."""
+    batch = ImportBatch.objects.select_related("dataset").get(pk=ctx.params["batch"])
+    cursor = {"last": 0, "imported": 0, "already_present": 0, "unreadable": 0, **ctx.cursor}
+    open_lines = batch.rejected.filter(fixed_at=None).select_related("batch").order_by("line")
+    looked_at = sum(cursor[name] for name in ("imported", "already_present", "unreadable"))
+    rest = open_lines.filter(line__gt=cursor["last"])
+    ctx.progress.begin("Reading again", done=looked_at, total=looked_at + rest.count())
+    while chunk := list(open_lines.filter(line__gt=cursor["last"])[:BATCH]):
+        tried = [(line, mending.read_again(line, line.text, ctx.params["format"])) for line in chunk]
+        read = [(line, entry) for line, entry in tried if not isinstance(entry, Rejected)]
+        with ctx.batch(done=len(chunk)) as written:
+            mended = mending.store(batch, read)
+            keep_up(batch.dataset_id)
+            cursor["last"] = chunk[-1].line
+            cursor["imported"] += mended.imported
+            cursor["already_present"] += mended.already_present
+            cursor["unreadable"] += len(chunk) - len(read)
+            written.cursor = dict(cursor)
+        ctx.check()
+        if ctx.slice_over:
+            raise Again
+    return {name: cursor[name] for name in ("imported", "already_present", "unreadable")}
