@@ -32,29 +32,38 @@ class Mended:
     already_present: int = 0
 
 
-def read_again(rejected: RejectedLine, text: str, format: str) -> Parsed | Rejected:
-    """The line's text as its batch reads lines, in its old place in the file."""
+def read_again(rejected: RejectedLine, text: str, format: str) -> list[Parsed]:
+    """What the text holds, read as the batch reads its lines, in the line's old place. Raises Refused.
+
+    A line of which something is still left out stays as it is: what can be read of it was imported already.
+    """
     raw = text.replace("\r\n", "\n").strip().encode("utf-8", "surrogatepass")
     line = Line(rejected.line, raw, rejected.where)
-    return read_line(line, format=format, mapping=rejected.batch.field_mapping)
+    parsed = []
+    for entry in read_line(line, format=format, mapping=rejected.batch.field_mapping):
+        if isinstance(entry, Rejected):
+            raise Refused(entry.reason, "text")
+        parsed.append(entry)
+    return parsed
 
 
 def mend(rejected: RejectedLine, text: str) -> Mended:
     """Import one line with the text that a person gave it. Raises Refused with what is still wrong."""
     if rejected.fixed_at is not None:
         raise Refused("This line was imported already.", "text")
-    entry = read_again(rejected, text, rejected.batch.format)
-    if isinstance(entry, Rejected) and rejected.batch.format != AUTO:
-        entry = read_again(rejected, text, AUTO)  # a mended line may be written in a way of its own
-    if isinstance(entry, Rejected):
-        raise Refused(entry.reason, "text")
+    try:
+        parsed = read_again(rejected, text, rejected.batch.format)
+    except Refused:
+        if rejected.batch.format == AUTO:
+            raise
+        parsed = read_again(rejected, text, AUTO)  # a mended line may be written in a way of its own
     with transaction.atomic():
-        mended = store(rejected.batch, [(rejected, entry)])
+        mended = store(rejected.batch, [(rejected, parsed)])
         keep_up(rejected.batch.dataset_id)
     return mended
 
 
-def store(batch: ImportBatch, read: list[tuple[RejectedLine, Parsed]]) -> Mended:
+def store(batch: ImportBatch, read: list[tuple[RejectedLine, list[Parsed]]]) -> Mended:
     """Records of the lines, and the lines marked as fixed. A line that was fixed meanwhile is left alone.
 
     Inside a transaction. Two lines of one text make one record: the second is there already.
@@ -62,10 +71,12 @@ def store(batch: ImportBatch, read: list[tuple[RejectedLine, Parsed]]) -> Mended
     take_turn(batch.dataset_id)
     lines = [rejected.pk for rejected, _ in read]
     still = set(RejectedLine.objects.filter(pk__in=lines, fixed_at=None).values_list("pk", flat=True))
-    entries = [(rejected, entry, entry.key.hex()) for rejected, entry in read if rejected.pk in still]
-    new = add_records(batch, list({key: (entry, key) for _, entry, key in reversed(entries)}.values()))
+    fixed = [(rejected, parsed) for rejected, parsed in read if rejected.pk in still]
+    entries = [entry for _, parsed in fixed for entry in parsed]
+    new = add_records(batch, [(entry, key) for key, entry in {e.key.hex(): e for e in reversed(entries)}.items()])
     now = timezone.now()
-    for rejected, _, key in entries:
+    for rejected, parsed in fixed:
+        key = parsed[0].key.hex() if parsed else ""
         RejectedLine.objects.filter(pk=rejected.pk).update(fixed_at=now, fixed_key=key)
     formats = Counter(ImportBatch.objects.values_list("formats", flat=True).get(pk=batch.pk))
     formats.update(entry.format for entry in new)
@@ -73,7 +84,7 @@ def store(batch: ImportBatch, read: list[tuple[RejectedLine, Parsed]]) -> Mended
     ImportBatch.objects.filter(pk=batch.pk).update(
         imported=F("imported") + mended.imported,
         already_present=F("already_present") + mended.already_present,
-        unreadable=F("unreadable") - len(entries),
+        unreadable=F("unreadable") - len(fixed),
         split_turns=F("split_turns") + sum(entry.split for entry in new),
         formats=dict(formats),
     )

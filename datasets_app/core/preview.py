@@ -73,8 +73,9 @@ def look(path: Path, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_S
     found.items = item_fields(traces)
     found.splits = sum(entry.split for entry in parsed)
     found.examples = [mapping.apply(deepcopy(trace)) for trace in traces[:EXAMPLES]]
-    mean = sum(entry.size for entry in parsed) / len(parsed) + 1  # and the line's end
-    found.records = len(entries) if whole else _rounded(_unpacked(path) / mean, len(entries))
+    lines = [entry.size + 1 for entry in parsed if entry.item == 0]  # and the line's end
+    mean = sum(lines) / len(parsed)
+    found.records = len(entries) if whole else _rounded(_unpacked(path) / max(mean, 1), len(entries))
     return found
 
 

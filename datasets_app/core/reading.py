@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from datasets_app.core.formats import AUTO, FORMATS, SPANS, UNKNOWN_FORMAT, detect, readings, recognise
+from datasets_app.core.formats import AUTO, FORMATS, SPANS, UNKNOWN_FORMAT, detect, items_of, readings, recognise
 from datasets_app.core.joining import WINDOW, Call, call_of, inner_calls
 from datasets_app.core.mapping import AS_THE_FORMAT_SAYS, FieldMapping
 from datasets_app.core.reading_lines import LIMITS, Limits, Line, Rejected, UnreadableFile, open_lines, rejected
@@ -117,15 +117,19 @@ def whole_lines(entries: Iterable[Parsed | Rejected], size: int) -> Iterator[lis
         yield chunk
 
 
-def read_line(line: Line, *, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_SAYS) -> Parsed | Rejected:
-    """One record out of the text of one line, as ``read_traces`` would read it in a file of its own kind."""
+def read_line(line: Line, *, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_SAYS) -> list[Parsed | Rejected]:
+    """What the text of one line holds, as ``read_traces`` would read it in a file of its own kind."""
     entry = _decode(line)
-    if isinstance(entry, Rejected):
-        return entry
-    name = recognise(entry.value) if format == AUTO else format
-    if name is None and isinstance(entry.value, dict):
-        return rejected(line, UNKNOWN_FORMAT)
-    return _parsed(entry, format, name or next(iter(FORMATS)), mapping)
+    fallback = format
+    if format == AUTO and isinstance(entry, _Decoded):
+        fallback = recognise(entry.value) or next(iter(FORMATS))
+        if isinstance(entry.value, dict) and recognise(entry.value) is None and items_of(entry.value) is None:
+            entry = rejected(line, UNKNOWN_FORMAT)
+    found = list(_one_rejection_per_line(_without_outer(_entries([entry], format, fallback))))
+    for read in found:
+        if isinstance(read, Parsed):
+            mapping.apply(read.trace)
+    return found
 
 
 def detect_format(path: Path, limits: Limits = LIMITS) -> list[tuple[str, float]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from datasets_app import mending
-from datasets_app.core.reading import Rejected
-from datasets_app.models import ImportBatch
+from datasets_app.core.reading import Parsed
+from datasets_app.models import ImportBatch, RejectedLine
 from datasets_app.searching import keep_up
+from datasets_app.services import Refused
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again
 
@@ -23,8 +26,7 @@ def run_reread(ctx: JobContext) -> dict[str, Any]:
     rest = open_lines.filter(line__gt=cursor["last"])
     ctx.progress.begin("Reading again", done=looked_at, total=looked_at + rest.count())
     while chunk := list(open_lines.filter(line__gt=cursor["last"])[:BATCH]):
-        tried = [(line, mending.read_again(line, line.text, ctx.params["format"])) for line in chunk]
-        read = [(line, entry) for line, entry in tried if not isinstance(entry, Rejected)]
+        read = list(_readable(chunk, ctx.params["format"]))
         with ctx.batch(done=len(chunk)) as written:
             mended = mending.store(batch, read)
             keep_up(batch.dataset_id)
@@ -37,3 +39,9 @@ def run_reread(ctx: JobContext) -> dict[str, Any]:
         if ctx.slice_over:
             raise Again
     return {name: cursor[name] for name in ("imported", "already_present", "unreadable")}
+
+
+def _readable(lines: list[RejectedLine], format: str) -> Iterator[tuple[RejectedLine, list[Parsed]]]:
+    for line in lines:
+        with contextlib.suppress(Refused):
+            yield line, mending.read_again(line, line.text, format)
