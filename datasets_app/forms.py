@@ -36,7 +36,7 @@ class SourceForm(StudioForm):
     file = forms.FileField(
         label="File",
         required=False,
-        help_text=".jsonl, .json, .gz or .zip. Large files are fine.",
+        help_text=".jsonl, .json, .csv or .parquet, also as .gz or .zip. Large files are fine.",
         allow_empty_file=True,
     )
     pasted = forms.CharField(

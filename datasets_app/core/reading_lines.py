@@ -1,4 +1,4 @@
-"""Records as raw bytes out of a file: plain, gzip or zip; one per line, or a list that is streamed.
+"""Records as raw bytes out of a file: plain, gzip or zip; one per line, a list that is streamed, or a table's rows.
 
 Memory stays at one block and one record whatever the size of the file. Whatever is wrong is said in one sentence:
 ``UnreadableFile`` where nothing can be read, a ``Rejected`` entry where the rest goes on. The limits against bombs are
@@ -18,12 +18,14 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from datasets_app.core.reading_scan import Piece, Shape, decodes, scan_values, shape_of, split_lines
+from datasets_app.core.reading_scan import Fatal, Piece, Shape, decodes, scan_values, shape_of, split_lines
+from datasets_app.core.reading_tables import BadTable, csv_rows, delimiter_of, parquet_rows
 from datasets_app.core.records import clean_text
 
 BLOCK = 1 << 20
 TEXT_KEPT = 1 << 16  # characters of a rejected line; longer ones are cut
 _HEAD = 1 << 16
+_PARQUET = b"PAR1"
 _GZIP, _ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 _CONTROL = bytes(b for b in range(32) if b not in b"\t\n\r\f\x1b")
 _BINARY_SHARE = 0.02
@@ -99,7 +101,8 @@ def reason_kind(reason: str) -> str:
 
 
 def open_lines(path: Path, limits: Limits = LIMITS) -> Iterator[Line | Rejected]:
-    """The file's records as raw bytes without surrounding white space; blank lines are counted and left out.
+    """The file's records as raw bytes without surrounding white space; blank lines are counted and left out
+    (but not those of a table, whose rows are numbered from 1 without the line of names).
 
     Raises ``UnreadableFile`` for a directory, a missing, empty, binary or protected file and a damaged archive.
     """
@@ -114,7 +117,9 @@ def open_lines(path: Path, limits: Limits = LIMITS) -> Iterator[Line | Rejected]
         with path.open("rb") as file:
             magic = file.read(4)
             file.seek(0)
-            if magic in _ZIP:
+            if magic == _PARQUET:
+                yield from _parquet_lines(path, limits)
+            elif magic in _ZIP:
                 yield from _zip_lines(file, path.name, size, limits)
             else:
                 blocks = _gunzipped(file) if magic[:2] == _GZIP else iter(lambda: file.read(BLOCK), b"")
@@ -149,17 +154,22 @@ def _numbered(
         if len(head) >= _HEAD:
             break
     _refuse_binary(head, where or name)
-    shape = shape_of(head)
     whole = chain([head.removeprefix(b"\xef\xbb\xbf")], stream)
-    pieces = split_lines if shape is Shape.LINES else scan_values
+    delimiter = delimiter_of(head)
+    if delimiter:
+        pieces = csv_rows(whole, limits.line_bytes, delimiter)
+    elif shape_of(head) is Shape.LINES:
+        pieces = split_lines(whole, limits.line_bytes)
+    else:
+        pieces = scan_values(whole, limits.line_bytes)
     number, held = start, None
-    for piece in pieces(whole, limits.line_bytes):
+    for piece in pieces:
         if held is not None:
             number += 1
             yield from _entry(held, Line(number, held[0].strip(), where, tell()))
         held = piece
     tail = b""
-    if held is not None and stopped and (held[1] or not decodes(held[0])):
+    if held is not None and stopped and (held[1] or delimiter or not decodes(held[0])):
         tail = held[0]  # what the fault left over of a record is told with the fault
     elif held is not None:
         number += 1
@@ -168,9 +178,21 @@ def _numbered(
         yield rejected(Line(number + 1, tail, where, tell()), stopped, fatal=True)
 
 
+def _parquet_lines(path: Path, limits: Limits) -> Iterator[Line | Rejected]:
+    number, size = 0, path.stat().st_size
+    try:
+        rows = parquet_rows(path, limits.line_bytes, limits.ratio, limits.ratio_after)
+        for number, (piece, share) in enumerate(rows, 1):
+            yield from _entry(piece, Line(number, piece[0], offset=int(size * share)))
+    except BadTable as error:
+        if not number:
+            raise UnreadableFile(f"{path.name} {error}; write it again.") from None
+        yield rejected(Line(number + 1, b"", offset=size), f"From here on the file {error}.", fatal=True)
+
+
 def _entry(piece: Piece, line: Line) -> Iterator[Line | Rejected]:
     if piece[1]:
-        yield rejected(line, piece[1])
+        yield rejected(line, piece[1], fatal=isinstance(piece[1], Fatal))
     elif line.raw:
         yield line
 
@@ -178,8 +200,8 @@ def _entry(piece: Piece, line: Line) -> Iterator[Line | Rejected]:
 def _refuse_binary(head: bytes, name: str) -> None:
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise UnreadableFile(f"{name} is saved as UTF-16; save it as UTF-8.")
-    if head[:4] == b"PAR1":
-        raise UnreadableFile(f"{name} is a Parquet file, not JSON; export it as JSON lines.")
+    if head[:4] == _PARQUET:
+        raise UnreadableFile(f"{name} is a Parquet file inside an archive; give the Parquet file itself.")
     sample = head[:8192]
     if len(sample) - len(sample.translate(None, _CONTROL)) > _BINARY_SHARE * len(sample):
         raise UnreadableFile(f"{name} is a binary file, not JSON; give JSON lines or a JSON list.")

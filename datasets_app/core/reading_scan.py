@@ -13,6 +13,14 @@ from enum import Enum
 from datasets_app.core.records import Unreadable, decode_json
 
 Piece = tuple[bytes, str]  # raw text, and why it is refused ('' if it is not)
+
+
+class Fatal(str):
+    """Why a record is refused, where nothing after it can be read either."""
+
+    __slots__ = ()
+
+
 _KEPT = 1 << 14  # bytes kept of a record that is too long
 
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]"]', re.DOTALL)
