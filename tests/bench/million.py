@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -147,7 +149,7 @@ def _default(field: models.Field) -> str:
 
 
 class Clock:
-    """CPU of this process and of its PostgreSQL backend, exact to the microsecond, and time spent in queries."""
+    """CPU of this process and of its PostgreSQL backend, exact to the microsecond."""
 
     def __init__(self) -> None:
         self.backend = 0
@@ -155,7 +157,6 @@ class Clock:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_backend_pid()")
                 self.backend = cursor.fetchone()[0]
-        self.queries: list[float] = []
 
     def server(self) -> float:
         """CPU seconds of the backend so far."""
@@ -163,23 +164,31 @@ class Clock:
             return 0.0
         return int(Path(f"/proc/{self.backend}/schedstat").read_text().split()[0]) / 1e9
 
-    def __call__(self, execute: Callable[..., Any], *arguments: Any) -> Any:
-        started = time.perf_counter()
-        try:
-            return execute(*arguments)
-        finally:
-            self.queries.append(time.perf_counter() - started)
-
-    def of(self, work: Callable[[], Any]) -> dict[str, float]:
-        """Milliseconds: ``query`` of all queries together, ``slowest`` of one, ``cpu`` of both processes."""
-        self.queries = []
+    def of(self, work: Callable[[], Any]) -> float:
+        """Milliseconds of CPU of both processes."""
         server, own = self.server(), time.process_time()
+        work()
+        return (time.process_time() - own + self.server() - server) * 1e3
+
+
+class Asked:
+    """The queries of one piece of work, kept so that they can be asked again one by one."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.queries: list[tuple[str, Any]] = []
         with connection.execute_wrapper(self):
             work()
-        cpu = time.process_time() - own + self.server() - server
-        return {
-            "query": sum(self.queries) * 1e3,
-            "slowest": max(self.queries, default=0.0) * 1e3,
-            "queries": len(self.queries),
-            "cpu": cpu * 1e3,
-        }
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        self.queries.append((sql, params))
+        return execute(sql, params, many, context)
+
+    def costs(self, clock: Clock, rounds: int = 5) -> list[float]:
+        """Milliseconds of CPU of each query, all its rows fetched; median of some rounds."""
+        with connection.cursor() as cursor:
+
+            def ask(sql: str, params: Any) -> None:
+                cursor.execute(sql, params)
+                cursor.fetchall()
+
+            return [median(clock.of(partial(ask, *query)) for _ in range(rounds)) for query in self.queries]

@@ -24,9 +24,10 @@ def run(bench: Bench) -> Section:
         _changes(section, database.name, found["bulk"])
         section.notes.append(f"{database.name} was filled in {found['filled']:,.0f} s, by SQL.")
     section.notes.append(
-        "15 requests each through the whole stack of the application, signed in, without the network. Query: elapsed "
-        "time of all queries of a request together, in the fastest of the 15, because it includes waiting for whatever "
-        "else the machine does. CPU: of the web process and of its PostgreSQL backend, median."
+        "Medians of 15 requests each through the whole stack of the application, signed in, without the network. "
+        "Server CPU is that of the web process and of its PostgreSQL backend. Query is what the database works for all "
+        "queries of a request together: each is asked again by itself, all its rows fetched, and its CPU taken on both "
+        "sides, because elapsed time would measure how busy the machine is."
     )
     return section
 
