@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Q, Sum
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -19,7 +19,7 @@ from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topic_templates import TEMPLATES
 from datasets_app.core.topics import UNKNOWN, TopicTree
 from datasets_app.facts import topic_counts
-from datasets_app.models import DUPLICATE, INVALID, VALID, Dataset, DatasetRecord
+from datasets_app.models import DUPLICATE, INVALID, VALID, Dataset, DatasetRecord, RecordCount
 from datasets_app.services import repairable
 from rft_project.jobs.models import Job
 from rft_project.web.text import percent
@@ -38,12 +38,12 @@ class DatasetRow:
 def dataset_rows(datasets: Iterable[Dataset]) -> list[DatasetRow]:
     found = list(datasets)
     counted = (
-        DatasetRecord.objects.filter(dataset__in=found)
-        .values("dataset")
-        .annotate(n=Count("pk"), valid=Count("pk", filter=Q(verdict=VALID)))
+        RecordCount.objects.filter(dataset__in=found)
+        .values_list("dataset")
+        .annotate(total=Sum("n"), valid=Sum("n", filter=Q(verdict=VALID), default=0))
         .order_by()
     )
-    counts = {row["dataset"]: (row["n"], row["valid"]) for row in counted}
+    counts = {pk: (total, valid) for pk, total, valid in counted}
     return [DatasetRow(d, *counts.get(d.pk, (0, 0)), len(d.topics.leaves())) for d in found]
 
 
