@@ -54,7 +54,7 @@ def dataset_of(count: int) -> Dataset:
 
 def _checked(dataset: Dataset) -> None:
     """The report of a sanitize run, as the one that gave the records their verdicts would have written it."""
-    codes = {code: n for code, n in dataset.records.values_list("code").annotate(n=models.Count("pk")).order_by()}
+    codes = dict(dataset.records.values_list("code").annotate(n=models.Count("pk")).order_by())
     total = sum(codes.values())
     codes.pop("", None)
     report = build_report(total, codes, codes, TokenSummary(p50=550, p95=780, max=799))
