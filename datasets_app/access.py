@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from .actions import ACTIONS, last_run
-from .models import ActionRun, Dataset, DatasetRecord, Export, ImportBatch, RejectedLine, Upload
+from .models import ActionRun, Change, Dataset, DatasetRecord, Export, ImportBatch, RejectedLine, Snapshot, Upload
 
 
 def dataset(user: Any, pk: int) -> Dataset:
@@ -19,6 +19,11 @@ def dataset(user: Any, pk: int) -> Dataset:
 def record(user: Any, pk: int, record_pk: int) -> DatasetRecord:
     records = DatasetRecord.objects.select_related("raw", "batch", "dataset")
     return get_object_or_404(records.filter(dataset__in=Dataset.objects.of(user)), dataset_id=pk, pk=record_pk)
+
+
+def record_or_none(dataset: Dataset, record_pk: int | None) -> DatasetRecord | None:
+    """A record of a dataset that the user was let into."""
+    return dataset.records.select_related("raw", "batch", "dataset").filter(pk=record_pk).first()
 
 
 def batch(user: Any, pk: int, batch_pk: int) -> ImportBatch:
@@ -36,6 +41,17 @@ def export(user: Any, pk: int, export_pk: int) -> Export:
 def rejected_line(user: Any, pk: int, batch_pk: int, line: int) -> RejectedLine:
     lines = RejectedLine.objects.select_related("batch__dataset").filter(batch__dataset__in=Dataset.objects.of(user))
     return get_object_or_404(lines, batch__dataset_id=pk, batch_id=batch_pk, line=line)
+
+
+def change(user: Any, pk: int, change_pk: int) -> Change:
+    found = Change.objects.select_related("dataset__workspace", "job").filter(dataset__in=Dataset.objects.of(user))
+    return get_object_or_404(found, dataset_id=pk, pk=change_pk)
+
+
+def snapshot(user: Any, pk: int, snapshot_pk: int) -> Snapshot:
+    """One that is complete."""
+    found = Snapshot.objects.select_related("dataset").filter(dataset__in=Dataset.objects.of(user))
+    return get_object_or_404(found.exclude(content_hash=""), dataset_id=pk, pk=snapshot_pk)
 
 
 def action_run(user: Any, pk: int, action: str) -> ActionRun:

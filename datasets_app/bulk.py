@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max, QuerySet
+from django.http import QueryDict
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 
@@ -22,7 +23,7 @@ from rft_project.jobs.services import HasPk, enqueue
 from rft_project.web.text import plural
 
 from . import changes
-from .actions import SANITIZE, start
+from .actions import SANITIZE, last_run, start
 from .bulk_actions import BULK_ACTIONS, BulkAction, Slice
 from .filters import Where, matching
 from .models import Change, Dataset, DatasetRecord
@@ -73,10 +74,34 @@ def plan(dataset: Dataset, action: str, selection: Selection, values: dict[str, 
     try:
         checked = BULK_ACTIONS[action].values.model_validate(values)
     except ValidationError as error:
-        raise Refused(f"{BULK_ACTIONS[action].label} needs a {error.errors()[0]['loc'][0]}.") from None
+        raise Refused(f"{BULK_ACTIONS[action].label}: fill in what it needs ({error.errors()[0]['loc'][0]}).") from None
     if sentence := BULK_ACTIONS[action].refuses(dataset, checked):
         raise Refused(sentence)
     return Plan(action=action, selection=selection, values=checked.model_dump())
+
+
+def read_plan(dataset: Dataset, given: QueryDict, *, complete: bool) -> Plan:
+    """A plan from the fields of a form: ``action``, ``id`` (each ticked) or ``all`` with the filters, and its values.
+
+    ``complete``: a list that is missing is empty; else it is not chosen yet and has its default. Raises Refused.
+    """
+    action = BULK_ACTIONS.get(given.get("action", ""))
+    if given.get("all"):
+        selection = Selection.all_matching(dataset, Where.read(given.dict()))
+        upto = given.get("upto", "")
+        if upto.isdecimal() and len(upto) < 19:
+            selection = selection.model_copy(update={"upto": min(selection.upto, int(upto))})
+    else:
+        selection = Selection(ids=[int(key) for key in given.getlist("id") if key.isdecimal() and len(key) < 19])
+        if not selection.ids:
+            raise Refused("Tick the records first, or choose all that match.")
+    values: dict[str, Any] = {}
+    for name, field in action.values.model_fields.items() if action is not None else ():
+        if field.annotation is str and name in given:
+            values[name] = given[name]
+        elif field.annotation is not str and (complete or name in given):
+            values[name] = given.getlist(name)
+    return plan(dataset, given.get("action", ""), selection, values)
 
 
 def begin(dataset: Dataset, wanted: Plan, *, by: HasPk | None) -> Change | None:
@@ -91,6 +116,8 @@ def begin(dataset: Dataset, wanted: Plan, *, by: HasPk | None) -> Change | None:
         if mine is None:
             raise Refused(BUSY)
         return mine
+    if wanted.how.scope == changes.CONTENT and _checking(dataset):
+        raise Refused("The records are being checked just now; do this when that has ended.")
     few = wanted.how.choose is None and wanted.selection.records(dataset)[: AT_ONCE + 1].count() <= AT_ONCE
     sentence = wanted.how.sentence(wanted.how.values.model_validate(wanted.values))
     with transaction.atomic():
@@ -101,6 +128,12 @@ def begin(dataset: Dataset, wanted: Plan, *, by: HasPk | None) -> Change | None:
         change.job = enqueue("bulk", {"change": change.pk, "dataset": dataset.pk}, lock_key=lock_key(dataset), by=by)
         change.save(update_fields=["job"])
     return change
+
+
+def _checking(dataset: Dataset) -> bool:
+    """A check that is running has read payloads it has not written the verdicts of yet."""
+    running = last_run(dataset, SANITIZE)
+    return running is not None and running.job.is_live
 
 
 def lock_key(dataset: Dataset) -> str:
@@ -174,6 +207,11 @@ def undo(change: Change, *, by: HasPk | None) -> changes.Undone | None:
             note(change, "undo", by)
             follow_up(change, by)
     return done
+
+
+def last_of(dataset: Dataset, by: HasPk) -> Change | None:
+    """The newest change of somebody that still stands."""
+    return dataset.changes.select_related("dataset__workspace", "job").filter(by=by.pk, undone_at=None).first()
 
 
 def undone_sentence(done: changes.Undone) -> str:

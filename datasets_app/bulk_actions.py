@@ -34,7 +34,9 @@ class NoValues(BaseModel):
 
 
 class TopicValue(NoValues):
-    topic: str
+    """Names of values stand in one form with the filters (``filters.Where``), so none may be called like a filter."""
+
+    into: str
 
 
 class RepairValues(NoValues):
@@ -83,8 +85,8 @@ class BulkAction:
 
 
 def _set_topic(part: Slice) -> None:
-    chosen = part.records.exclude(topic=part.values.topic, method="manual")
-    part.keep(chosen).update(topic=part.values.topic, method="manual", confidence=1.0, needs_review=False)
+    chosen = part.records.exclude(topic=part.values.into, method="manual")
+    part.keep(chosen).update(topic=part.values.into, method="manual", confidence=1.0, needs_review=False)
 
 
 def _clear_topic(part: Slice) -> None:
@@ -162,7 +164,7 @@ def _repair_sentence(values: RepairValues) -> str:
 
 
 def _no_such_topic(dataset: Dataset, values: TopicValue) -> str:
-    known = values.topic in (*dataset.topics.leaves(), UNKNOWN)
+    known = values.into in (*dataset.topics.leaves(), UNKNOWN)
     return "" if known else "Choose one of the topics of this dataset."
 
 
@@ -173,7 +175,7 @@ def _no_such_repair(dataset: Dataset, values: RepairValues) -> str:
 
 BULK_ACTIONS: dict[str, BulkAction] = {
     "set_topic": BulkAction(
-        "Set topic", TOPIC, _set_topic, lambda v: f"Moved to {v.topic}", TopicValue, refuses=_no_such_topic
+        "Set topic", TOPIC, _set_topic, lambda v: f"Moved to {v.into}", TopicValue, refuses=_no_such_topic
     ),
     "clear_topic": BulkAction("Clear topic", TOPIC, _clear_topic, lambda v: "Topic cleared"),
     "repair": BulkAction(

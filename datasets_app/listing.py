@@ -1,25 +1,174 @@
-"""The list of records: filters from the URL, newest first, keyset pages."""
+"""The list of records: newest first, a page at a time by primary key, however many there are.
+
+No page counts rows or steps over them. Where an index has no order of its own for a filter (a topic over all verdicts),
+the page is merged from lanes, one per value, each of which has. Counts come from the counters; what those do not know
+(text, file, format) is counted up to ``MOST_COUNTED``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import urlencode
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
-from datasets_app.core.records import clean_text
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import UNKNOWN
 
-from .models import DUPLICATE, INVALID, VALID, Dataset, DatasetRecord
+from . import searching
+from .filters import SOURCES, UNSORTED, VERDICTS, Where, narrowed
+from .models import VALID, Dataset, DatasetRecord
 
-PAGE = 25
+PAGE = 50
 MOST_COUNTED = 1000  # counting further costs more than the figure is worth
-CHOICES = {
-    "verdict": ((VALID, "Valid"), (INVALID, "Invalid"), (DUPLICATE, "Duplicate")),
-    "review": (("1", "Needs review"),),
-}
+COUNTED_BY = ("verdict", "code", "topic", "source", "needs_review")
+
+
+class Row(NamedTuple):
+    """What a line of the list shows."""
+
+    pk: int
+    preview: str
+    topic: str | None
+    confidence: float | None
+    needs_review: bool
+    verdict: str
+    code: str
+    source: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page. ``older`` and ``newer`` are the parameters that lead on, {} where there is nothing."""
+
+    rows: list[Row] = field(default_factory=list)
+    older: dict[str, Any] = field(default_factory=dict)
+    newer: dict[str, Any] = field(default_factory=dict)
+
+
+def lanes(dataset: Dataset, where: Where) -> list[QuerySet[DatasetRecord]]:
+    """Sets of records that each have an index in the order of the list; together they are what ``where`` means."""
+    records = narrowed(dataset.records.order_by(), where.model_copy(update={"review": ""}))
+    if where.review:
+        valid = records.filter(verdict=VALID)
+        return [valid.filter(topic=UNKNOWN), valid.filter(needs_review=True)]
+    if where.topic and not where.verdict:
+        return [records.filter(verdict=verdict) for verdict, _ in VERDICTS]
+    return [records]
+
+
+def _rows(
+    sets: list[QuerySet[DatasetRecord]],
+    most: int,
+    *,
+    before: int = 0,
+    after: int | None = None,
+    descending: bool = True,
+) -> list[Row]:
+    found: dict[int, Row] = {}
+    for records in sets:
+        if before:
+            records = records.filter(pk__lt=before)
+        if after is not None:
+            records = records.filter(pk__gt=after)
+        order = records.order_by("-pk" if descending else "pk")
+        found.update((values[0], Row(*values)) for values in order.values_list(*Row._fields)[:most])
+    chosen = sorted(found, reverse=descending)[:most]
+    return [found[pk] for pk in sorted(chosen, reverse=True)]
+
+
+def page_of(dataset: Dataset, where: Where, query: Mapping[str, str]) -> Listing:
+    """``query``: ``before`` or ``after`` a primary key, or ``last`` for the oldest page."""
+    bounds = {n: int(v) for n in ("before", "after") if (v := query.get(n, "")).isdecimal() and len(v) < 19}
+    if where.q:
+        return _searched(dataset, where, bounds)
+    sets = lanes(dataset, where)
+    if "after" in bounds or query.get("last"):
+        rows = _rows(sets, PAGE + 1, after=bounds.get("after", 0), descending=False)
+        if len(rows) > PAGE or query.get("last"):
+            more, rows = len(rows) > PAGE, rows[-PAGE:]
+            older = {} if query.get("last") or not rows else {"before": rows[-1].pk}
+            return Listing(rows, older, {"after": rows[0].pk} if more else {})
+        bounds = {}  # the newest page is reached: show it whole
+    rows = _rows(sets, PAGE + 1, before=bounds.get("before", 0))
+    shown = rows[:PAGE]
+    older = {"before": shown[-1].pk} if len(rows) > PAGE else {}
+    return Listing(shown, older, {"after": shown[0].pk if shown else bounds["before"]} if "before" in bounds else {})
+
+
+def _searched(dataset: Dataset, where: Where, bounds: dict[str, int]) -> Listing:
+    """Matches of the text that the other filters let through: they look at the next ``NEWEST`` matches at a time."""
+    filtered = where.chosen.keys() != {"q"}
+    most = searching.NEWEST if filtered else PAGE + 1
+    keys = searching.newest(dataset, where.q, most, **bounds)
+    records = narrowed(dataset.records.order_by().filter(pk__in=keys), where)
+    ascending = "after" in bounds
+    rows = _rows([records], PAGE + 1, descending=not ascending)
+    if ascending and len(rows) <= PAGE and len(keys) < most:
+        return _searched(dataset, where, {})
+    shown = rows[-PAGE:] if ascending else rows[:PAGE]
+    newer: dict[str, Any] = {"after": shown[0].pk if shown else bounds.get("before", 0)} if bounds else {}
+    if len(rows) > PAGE or ascending:
+        return Listing(shown, {"before": shown[-1].pk} if shown else {}, newer)
+    return Listing(shown, {"before": keys[-1]} if filtered and len(keys) == most else {}, newer)
+
+
+# ---------------------------------------------------------------- how many
+
+
+class Counted:
+    """How many records there are of each kind, from the counters: one query for all facets and the total."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._kinds = list(dataset.record_counts.order_by().values_list(*COUNTED_BY, "n"))
+
+    def _matching(self, where: Where, without: str = "") -> list[tuple[Any, ...]]:
+        wanted = [
+            (at, "" if value == UNSORTED and name == "topic" else value)
+            for at, name in enumerate(COUNTED_BY[:4])
+            if (value := getattr(where, name)) and name != without
+        ]
+        kinds = [kind for kind in self._kinds if all(kind[at] == value for at, value in wanted)]
+        if where.review and without != "review":
+            kinds = [kind for kind in kinds if kind[0] == VALID and (kind[4] or kind[2] == UNKNOWN)]
+        return kinds
+
+    def total(self, where: Where) -> int:
+        """Records that the filters mean, those apart that counters do not know (``exact``)."""
+        return sum(kind[-1] for kind in self._matching(where))
+
+    def facet(self, where: Where, name: str) -> dict[str, int]:
+        """Records per value of one filter, under the other filters."""
+        counts: dict[str, int] = {}
+        if name == "review":
+            return {"1": self.total(where.model_copy(update={"review": "1"}))}
+        at = COUNTED_BY.index(name)
+        for kind in self._matching(where, without=name):
+            value = (kind[at] or UNSORTED) if name == "topic" else kind[at]
+            counts[value] = counts.get(value, 0) + kind[-1]
+        return counts
+
+
+def exact(where: Where) -> bool:
+    """Do the counters know how many records these filters mean?"""
+    return not (where.q or where.format or where.batch)
+
+
+def counted(dataset: Dataset, where: Where, counts: Counted) -> str:
+    """ "142", or "1,000+" where nobody has counted them all."""
+    if exact(where):
+        return f"{counts.total(where):,}"
+    if where.q:
+        keys = searching.newest(dataset, where.q, MOST_COUNTED + 1)
+        number = narrowed(dataset.records.order_by().filter(pk__in=keys), where).count()
+        return f"{min(number, MOST_COUNTED):,}{'+' if len(keys) > MOST_COUNTED else ''}"
+    number = sum(records[: MOST_COUNTED + 1].count() for records in lanes(dataset, where))
+    return f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else f"{number:,}"
+
+
+# ---------------------------------------------------------------- filters as the page offers them
 
 
 @dataclass(frozen=True)
@@ -27,61 +176,39 @@ class Filter:
     name: str
     label: str
     value: str
-    choices: tuple[tuple[str, str], ...]
+    choices: list[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class RecordsPanel:
-    dataset: Dataset
-    records: list[DatasetRecord]
-    filters: list[Filter]
-    text: str
-    counted: str
-    older: str  # query of the next page, '' on the last
-    newest: str  # query of the first page, '' when on it
-    filtered: bool
+def filters_of(
+    dataset: Dataset, where: Where, counts: Counted, files: list[tuple[int, str, dict[str, int]]]
+) -> list[Filter]:
+    """The selects above the list; each choice says how many records it would show under the other filters.
 
-
-def _filters(dataset: Dataset, query: Mapping[str, str]) -> list[Filter]:
-    topics = tuple((name, name) for name in [*dataset.topics.leaves(), UNKNOWN])
-    codes = tuple((code, title) for code, (title, _) in CODES.items())
-    offered = (
-        ("verdict", "Verdict", CHOICES["verdict"]),
+    ``files``: (primary key, name, formats) of the dataset's imports, newest first.
+    """
+    topics = [(name, name) for name in [*dataset.topics.leaves(), UNKNOWN]] + [(UNSORTED, "not sorted yet")]
+    codes = [(code, title) for code, (title, _) in CODES.items()]
+    offered = [
+        ("verdict", "Verdict", list(VERDICTS)),
         ("code", "Problem", codes),
         ("topic", "Topic", topics),
-        ("review", "Review", CHOICES["review"]),
-    )
-    return [
-        Filter(name, label, query.get(name, "") if query.get(name) in dict(choices) else "", choices)
-        for name, label, choices in offered
+        ("review", "Review", [("1", "Needs review")]),
+        ("source", "Source", list(SOURCES)),
     ]
+    filters = []
+    for name, label, choices in offered:
+        there = counts.facet(where, name)
+        value = getattr(where, name)
+        shown = [
+            (v, f"{text} ({there[v]:,})" if v in there else text) for v, text in choices if v in there or v == value
+        ]
+        filters.append(Filter(name, label, value, shown))
+    formats = sorted({name for _, _, found in files for name in found})
+    filters.append(Filter("format", "Format", where.format, [(name, name) for name in formats]))
+    filters.append(Filter("batch", "File", where.batch, [(str(pk), name[:60]) for pk, name, _ in files]))
+    return filters
 
 
-def _matching(dataset: Dataset, filters: list[Filter], text: str) -> QuerySet[DatasetRecord]:
-    records = dataset.records.all()
-    for chosen in filters:
-        if not chosen.value:
-            continue
-        if chosen.name == "review":
-            records = records.filter(Q(needs_review=True) | Q(topic=UNKNOWN), verdict=VALID)
-        else:
-            records = records.filter(**{chosen.name: chosen.value})
-    return records.filter(preview__icontains=text) if text else records
-
-
-def records_panel(dataset: Dataset, query: Mapping[str, str]) -> RecordsPanel:
-    """``query``: the page's GET parameters; unknown names and values are ignored."""
-    text = clean_text(query.get("q", "").strip()[:200])
-    filters = _filters(dataset, query)
-    matching = _matching(dataset, filters, text)
-    before = query.get("before", "")
-    page = matching.order_by("-pk")
-    if before.isdecimal() and len(before) < 19:
-        page = page.filter(pk__lt=int(before))
-    found = list(page[: PAGE + 1])
-    kept = {chosen.name: chosen.value for chosen in filters if chosen.value} | ({"q": text} if text else {})
-    number = matching.order_by()[: MOST_COUNTED + 1].count()
-    counted = f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else f"{number:,}"
-    older = urlencode({**kept, "before": found[PAGE - 1].pk}) if len(found) > PAGE else ""
-    newest = (urlencode(kept) or "q=") if before else ""
-    return RecordsPanel(dataset, found[:PAGE], filters, text, counted, older, newest, bool(kept))
+def newest_rows(dataset: Dataset, most: int) -> list[Row]:
+    """The newest records, whatever they are."""
+    return _rows(lanes(dataset, Where()), most)

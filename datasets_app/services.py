@@ -11,17 +11,14 @@ from django.db import IntegrityError, transaction
 
 from datasets_app.core import formats, repairs
 from datasets_app.core.mapping import FieldMapping
-from datasets_app.core.records import Trace, clean_text, digest, dumps
+from datasets_app.core.records import Trace, clean_text, digest
 from datasets_app.core.sanitizing import SanitizeConfig
-from datasets_app.core.topics import UNKNOWN
 from rft_project.connections.models import Workspace
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import HasPk, enqueue
 from rft_project.platforms.types import last_user_text
 
-from .actions import SANITIZE, last_run, start
-from .counters import take_turn
-from .models import INVALID, Dataset, DatasetRecord, ImportBatch, RawRecord
+from .models import INVALID, Dataset, ImportBatch
 
 TRIED = 500  # invalid records that a repair is tried on before it is offered
 MENDABLE = tuple(code for _, codes, _ in repairs.REPAIRS.values() for code in codes)
@@ -92,26 +89,6 @@ def repairable(dataset: Dataset) -> int:
     return sum(bool(repairs.repair(record.trace, repairs.REPAIRS)[1]) for record in records[:TRIED])
 
 
-def repair(dataset: Dataset, *, by: HasPk | None = None) -> int:
-    """Apply every repair to the invalid records and check them again; returns how many changed. Raises Refused."""
-    running = last_run(dataset, SANITIZE)
-    if running is not None and running.job.is_live:
-        raise Refused("The records are being checked just now; repair them when that has ended.")
-    changed = 0
-    for record in dataset.records.filter(verdict=INVALID).select_related("raw").iterator(chunk_size=500):
-        mended, what = repairs.repair(record.trace, repairs.REPAIRS)
-        if not what:
-            continue
-        changed += 1
-        with transaction.atomic():
-            take_turn(dataset.pk)
-            RawRecord.objects.filter(pk=record.pk).update(body=dumps(mended))
-            DatasetRecord.objects.filter(pk=record.pk).update(checked_by="", **read_of(mended))
-    if changed:
-        start(dataset, SANITIZE, {}, by=by)
-    return changed
-
-
 def read_of(trace: Trace) -> dict[str, Any]:
     """What the narrow row repeats of a payload."""
     return {"digest": digest(trace), "preview": clean_text(last_user_text(trace.messages))[:600]}
@@ -131,13 +108,3 @@ def set_targets(dataset: Dataset, values: Mapping[str, str]) -> None:
     if not all(0 <= value <= 100 for value in targets.values()) or sum(targets.values()) > 100.01:
         raise Refused("Targets must not be negative and not add up to more than 100 %.")
     Dataset.objects.filter(pk=dataset.pk).update(topic_targets=targets)
-
-
-def set_topic(record: DatasetRecord, topic: str) -> None:
-    """A person's own answer: it stays through every later run, and teaches it."""
-    if topic not in (*record.dataset.topics.leaves(), UNKNOWN):
-        raise Refused("Choose one of the topics of this dataset.")
-    record.topic, record.method, record.confidence, record.needs_review = topic, "manual", 1.0, False
-    with transaction.atomic():
-        take_turn(record.dataset_id)
-        record.save(update_fields=["topic", "method", "confidence", "needs_review"])

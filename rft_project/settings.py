@@ -131,6 +131,7 @@ JOB_HANDLERS = {
     "categorize": "datasets_app.jobs.run_categorize",
     "bulk": "datasets_app.jobs.run_bulk",
     "undo": "datasets_app.jobs.run_undo",
+    "snapshot": "datasets_app.jobs.run_snapshot",
     "search": "datasets_app.jobs.run_search",
     "export": "datasets_app.jobs.run_export",
     "dry_run": "wizard_app.jobs.run_dry_run",

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from datasets_app import actions, services
+from datasets_app import actions, bulk, services
+from datasets_app.filters import Where
 from datasets_app.models import Dataset, ImportBatch
 from datasets_app.sample import SMALL_PATH
 from rft_project.connections.models import Workspace
@@ -49,3 +50,9 @@ def small_dataset(workspace: Workspace, name: str = "Help desk") -> Dataset:
     drain()
     dataset.refresh_from_db()
     return dataset
+
+
+def plan_of(dataset: Dataset, action: str, where: dict[str, str] | None = None, **values: Any) -> bulk.Plan:
+    """A bulk action on all records that match the filters."""
+    selection = bulk.Selection.all_matching(dataset, Where.read(where or {}))
+    return bulk.plan(dataset, action, selection, values)

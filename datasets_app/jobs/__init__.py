@@ -8,6 +8,7 @@ from .importing import run_import
 from .rereading import run_reread
 from .sanitizing import run_sanitize
 from .searching import run_search
+from .snapshots import run_snapshot
 from .topics import run_categorize, run_topics
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "run_reread",
     "run_sanitize",
     "run_search",
+    "run_snapshot",
     "run_topics",
     "run_undo",
 ]

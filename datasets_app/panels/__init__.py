@@ -13,20 +13,29 @@ from .details import (
 from .exporting import export_panel, exports_panel
 from .imports import import_panel, rejected_panel, reread_panel
 from .overview import actions_panel, coverage_panel, readiness_panel, summary_panel
+from .records import bulk_work_panel, changes_panel, newest_panel, preview_panel, records_panel
+from .snapshots import diff_panel, snapshots_panel
 
 __all__ = [
     "actions_panel",
+    "bulk_work_panel",
+    "changes_panel",
     "coverage_panel",
     "dataset_rows",
+    "diff_panel",
     "export_panel",
     "exports_panel",
     "import_panel",
     "last_report",
+    "newest_panel",
+    "preview_panel",
     "readiness_panel",
     "record_panel",
+    "records_panel",
     "rejected_panel",
     "report_panel",
     "reread_panel",
+    "snapshots_panel",
     "summary_panel",
     "topic_work_panel",
     "topics_panel",

@@ -19,7 +19,7 @@ from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topic_templates import TEMPLATES
 from datasets_app.core.topics import UNKNOWN, TopicTree
 from datasets_app.facts import topic_counts
-from datasets_app.models import DUPLICATE, INVALID, VALID, Dataset, DatasetRecord, RecordCount
+from datasets_app.models import DUPLICATE, INVALID, VALID, Change, Dataset, DatasetRecord, RecordCount, Snapshot
 from datasets_app.services import repairable
 from rft_project.jobs.models import Job
 from rft_project.web.text import percent
@@ -184,6 +184,8 @@ class RecordPanel:
     issues: list[ShownIssue]
     topics: list[str]
     raw: str
+    changes: list[Change]
+    snapshots: list[Snapshot]
 
 
 def record_panel(record: DatasetRecord) -> RecordPanel:
@@ -197,4 +199,6 @@ def record_panel(record: DatasetRecord) -> RecordPanel:
         issues=[ShownIssue(CODES[i["code"]][0], i["detail"], CODES[i["code"]][1]) for i in record.issues],
         topics=[*leaves, UNKNOWN] if leaves and record.verdict not in (INVALID, DUPLICATE) else [],
         raw=json.dumps(to_canonical(trace), indent=2, ensure_ascii=True)[:20_000],
+        changes=list(record.dataset.changes.filter(rows__record_id=record.pk).select_related("by")[:10]),
+        snapshots=list(record.dataset.snapshots.filter(items__record_id=record.pk).order_by("-pk")[:10]),
     )

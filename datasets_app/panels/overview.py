@@ -113,13 +113,13 @@ class SummaryPanel:
 NEXT = {
     "import": ("datasets:import_page", "Import traces", False),
     "sanitize": ("datasets:run_sanitize", "Sanitize now", True),
-    "view_invalid": ("datasets:dataset", "View invalid records", False),
+    "view_invalid": ("datasets:records", "View invalid records", False),
     "topics": ("datasets:topics", "Choose topics", False),
     "categorize": ("datasets:run_categorize", "Categorize now", True),
-    "review": ("datasets:dataset", "Review records", False),
+    "review": ("datasets:records", "Review records", False),
     "wizard": ("wizard:new_run", "Start a training run", False),
 }
-QUERY = {"view_invalid": "?verdict=invalid#records", "review": "?review=1#records"}
+QUERY = {"view_invalid": "?verdict=invalid", "review": "?review=1"}
 
 
 def summary_panel(dataset: Dataset, facts: DatasetFacts | None = None) -> SummaryPanel:
@@ -311,5 +311,5 @@ def _categorize_line(dataset: Dataset, facts: DatasetFacts, runs: Runs) -> Actio
         button="Run again" if done else "Categorize",
         run_url=reverse("datasets:run_categorize", args=[dataset.pk]) if facts.topics else "",
         link=f"Review {review:,} doubtful" if facts.topics and review else "",
-        link_url=reverse("datasets:dataset", args=[dataset.pk]) + "?review=1#records",
+        link_url=reverse("datasets:records", args=[dataset.pk]) + "?review=1",
     )

@@ -9,7 +9,6 @@ from datasets_app.models import ActionRun, Dataset
 from rft_project.jobs.services import request_cancel, retry
 from rft_project.web.http import Request
 from rft_project.web.regions import region
-from rft_project.web.text import plural
 
 from . import pages
 
@@ -72,17 +71,6 @@ def run_categorize(request: Request, pk: int):
 
 
 @require_POST
-def run_repair(request: Request, pk: int):
-    dataset = access.dataset(request.user, pk)
-    try:
-        changed = services.repair(dataset, by=request.user)
-        messages.success(request, f"{plural(changed, 'record')} repaired; all are being checked again.")
-    except services.Refused as refused:
-        messages.error(request, str(refused))
-    return redirect(f"{dataset.get_absolute_url()}#actions")
-
-
-@require_POST
 def again(request: Request, pk: int, action: str):
     """A run that failed or was stopped goes on from where it was."""
     run = access.action_run(request.user, pk, action)
@@ -135,14 +123,3 @@ def set_targets(request: Request, pk: int):
     except services.Refused as refused:
         messages.error(request, str(refused))
     return redirect(f"{dataset.get_absolute_url()}#coverage")
-
-
-@require_POST
-def set_topic(request: Request, pk: int, record_pk: int):
-    record = access.record(request.user, pk, record_pk)
-    try:
-        services.set_topic(record, request.POST.get("topic", ""))
-        messages.success(request, f"Record {record.pk} is now under {record.topic}.")
-    except services.Refused as refused:
-        messages.error(request, str(refused))
-    return redirect("datasets:record", pk, record_pk)

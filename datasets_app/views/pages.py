@@ -7,7 +7,6 @@ from django.views.decorators.http import require_GET, require_http_methods
 from datasets_app import access, forms, panels, previewing, services, staging
 from datasets_app.core.hygiene import HygieneReport
 from datasets_app.facts import dataset_facts
-from datasets_app.listing import records_panel
 from datasets_app.models import Dataset, ImportBatch
 from datasets_app.strip import dataset_steps
 from rft_project.connections.access import home_workspace
@@ -46,7 +45,7 @@ def dataset(request: Request, pk: int):
         "coverage": panels.coverage_panel(dataset, facts),
         "readiness": panels.readiness_panel(dataset, facts),
         "actions": panels.actions_panel(dataset, facts),
-        "records": records_panel(dataset, request.GET.dict()),
+        "newest": panels.newest_panel(dataset, facts.total),
     }
     return render(request, "datasets_app/dataset.html", context)
 
@@ -120,13 +119,3 @@ def topics(request: Request, pk: int):
         "steps": dataset_steps(dataset, here="B"),
     }
     return render(request, "datasets_app/topics.html", context)
-
-
-@require_GET
-def record(request: Request, pk: int, record_pk: int):
-    record = access.record(request.user, pk, record_pk)
-    context = {"dataset": record.dataset, "record": record, "panel": panels.record_panel(record)}
-    if request.htmx:
-        return render(request, "datasets_app/_record.html", context)
-    context["steps"] = dataset_steps(record.dataset)
-    return render(request, "datasets_app/record.html", context)

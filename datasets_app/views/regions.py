@@ -82,3 +82,16 @@ def preview(request: Request, pk: int, batch_pk: int):
         return HttpResponseClientRefresh() if request.htmx else SeeOther(page)
     context = {"preview": previewing.preview_panel(batch, request.GET)}
     return region(request, "datasets_app/_preview.html", context, page=f"{page}?{request.GET.urlencode()}")
+
+
+@require_GET
+def bulk_work(request: Request, pk: int):
+    panel = panels.bulk_work_panel(access.dataset(request.user, pk))
+    return region(
+        request,
+        "datasets_app/_bulk_work.html",
+        {"panel": panel},
+        version=panel.version,
+        refresh=not panel.is_live,
+        page=panel.page,
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from django.urls import NoReverseMatch, get_resolver, reverse
 
-from datasets_app import staging, urls
+from datasets_app import editing, snapshots, staging, urls
+from datasets_app.core.topics import UNKNOWN
 from datasets_app.exports import Selection, start_export
 from datasets_app.staging import Offered
 from tests.factories import import_file, make_dataset, record, write_lines
@@ -23,8 +24,20 @@ def addresses(workspace, owner, tmp_path):
     batch = import_file(dataset, write_lines(tmp_path / "t.jsonl", record("Where is my parcel now?"), "{broken"))
     row = dataset.records.get()
     upload = staging.begin(workspace, dataset, "", Offered("big.jsonl", 9, 1, b"{}", b"{}"), by=owner)
-    given = {"pk": dataset.pk, "batch_pk": batch.pk, "record_pk": row.pk, "form": "json", "action": "sanitize"}
-    given |= {"upload_pk": upload.pk, "line": 2}
+    change = editing.set_topic(row, UNKNOWN, by=None)
+    frozen = [snapshots.freeze(dataset, by=None).pk for _ in range(2)]
+    given = {
+        "change_pk": change.pk,
+        "other_pk": frozen[0],
+        "snapshot_pk": frozen[1],
+        "pk": dataset.pk,
+        "batch_pk": batch.pk,
+        "record_pk": row.pk,
+        "form": "json",
+        "action": "sanitize",
+        "upload_pk": upload.pk,
+        "line": 2,
+    }
     export = start_export(dataset, "canonical", Selection(), by=None)
     drain()
     given |= {"export_pk": export.pk, "what": "file"}
@@ -68,6 +81,11 @@ def test_nobody_is_let_in_without_signing_in(addresses, client, name):
         "exports",
         "export",
         "download_export",
+        "records",
+        "edit_record",
+        "changes",
+        "snapshots",
+        "snapshot_diff",
     ],
 )
 def test_owner_and_colleague_see_every_page(request, addresses, client_of, person, name):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from datasets_app import actions, services, topic_commands
+from datasets_app import actions, bulk, editing, services, topic_commands
 from datasets_app.facts import coverage_report, dataset_facts
 from datasets_app.forms import EditTopicForm
 from datasets_app.sample import SAMPLE_PATH
 from datasets_app.sample.generate import expected_codes
 from rft_project.jobs.models import Job
-from tests.factories import import_file, make_dataset, record, small_dataset, write_lines
+from tests.factories import import_file, make_dataset, plan_of, record, small_dataset, write_lines
 from tests.worker import drain
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +63,8 @@ def test_repairs_mend_and_the_next_run_agrees(workspace, tmp_path):
     import_file(dataset, write_lines(tmp_path / "a", broken))
     sanitize(dataset)
     assert dataset.records.get().code == "control_characters"
-    assert services.repair(dataset) == 1
+    repaired = bulk.begin(dataset, plan_of(dataset, "repair", {"verdict": "invalid"}), by=None)
+    assert repaired is not None and repaired.count == 1
     sanitize(dataset)
     row = dataset.records.select_related("raw").get()
     assert (row.verdict, row.data["input"]["messages"][-1]["content"]) == ("valid", "A question with a  bell in it")
@@ -91,7 +92,7 @@ def test_what_a_person_decides_stays_through_a_rerun(workspace):
     dataset = small_dataset(workspace)
     topic = dataset.topics.leaves()[-1]
     row = dataset.records.exclude(topic=topic).first()
-    services.set_topic(row, topic)
+    editing.set_topic(row, topic, by=None)
     actions.start(dataset, actions.CATEGORIZE, {}, by=None)
     drain()
     row.refresh_from_db()

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from datasets_app import bulk, changes
-from datasets_app.bulk import Plan, Selection
-from datasets_app.filters import Where
+from datasets_app.bulk import Selection
 from datasets_app.models import Change, ChangedRecord, Dataset, DatasetRecord, RawRecord
 from datasets_app.services import Refused
 from rft_project.connections.models import AuditEntry
 from rft_project.jobs.models import Job, State
 from rft_project.jobs.services import request_cancel, retry
-from tests.factories import import_file, make_dataset, record, write_lines
+from tests.factories import import_file, make_dataset, plan_of, record, write_lines
 from tests.worker import drain
 
 pytestmark = pytest.mark.django_db
@@ -47,14 +46,10 @@ def rows(dataset: Dataset) -> list[tuple[Any, ...]]:
     return list(dataset.records.order_by("pk").values_list(*columns, "raw__body"))
 
 
-def planned(dataset: Dataset, action: str, where: dict[str, str] | None = None, **values: Any) -> Plan:
-    return bulk.plan(dataset, action, Selection.all_matching(dataset, Where.read(where or {})), values)
-
-
 def test_the_ticked_records_are_changed_at_once_and_the_undo_is_exact(dataset: Dataset, owner: Any) -> None:
     before = rows(dataset)
     keys = [row[0] for row in before[1:4]]
-    change = bulk.begin(dataset, bulk.plan(dataset, "set_topic", Selection(ids=keys), {"topic": "billing"}), by=owner)
+    change = bulk.begin(dataset, bulk.plan(dataset, "set_topic", Selection(ids=keys), {"into": "billing"}), by=owner)
     assert change is not None
     assert (change.count, change.sentence, change.job) == (3, "Moved to billing", None)
     assert list(dataset.records.filter(topic="billing", method="manual").values_list("pk", flat=True)) == keys
@@ -69,7 +64,7 @@ def test_the_ticked_records_are_changed_at_once_and_the_undo_is_exact(dataset: D
 def test_all_that_match_are_those_there_were_when_it_was_asked_for(
     dataset: Dataset, tmp_path: Path, small_slices: None
 ) -> None:
-    change = bulk.begin(dataset, planned(dataset, "set_topic", {"verdict": "valid"}, topic="billing"), by=None)
+    change = bulk.begin(dataset, plan_of(dataset, "set_topic", {"verdict": "valid"}, into="billing"), by=None)
     assert change is not None and change.job is not None
     import_file(dataset, write_lines(tmp_path / "later.jsonl", record("A record that came later.")))
     drain()
@@ -80,18 +75,18 @@ def test_all_that_match_are_those_there_were_when_it_was_asked_for(
 
 
 def test_what_stands_so_already_is_not_changed(dataset: Dataset) -> None:
-    first = bulk.begin(dataset, planned(dataset, "set_topic", topic="billing"), by=None)
+    first = bulk.begin(dataset, plan_of(dataset, "set_topic", into="billing"), by=None)
     assert first is not None and first.count == 16
-    assert bulk.begin(dataset, planned(dataset, "set_topic", topic="billing"), by=None) is None
+    assert bulk.begin(dataset, plan_of(dataset, "set_topic", into="billing"), by=None) is None
     assert list(Change.objects.all()) == [first]
-    cleared = bulk.begin(dataset, planned(dataset, "clear_topic"), by=None)
+    cleared = bulk.begin(dataset, plan_of(dataset, "clear_topic"), by=None)
     assert cleared is not None and cleared.count == 16
     assert not dataset.records.exclude(topic=None, method="").exists()
 
 
 def test_deleted_records_are_gone_with_their_payloads_and_come_back(dataset: Dataset, small_slices: None) -> None:
     before = rows(dataset)
-    change = bulk.begin(dataset, planned(dataset, "delete", {"code": "control_characters"}), by=None)
+    change = bulk.begin(dataset, plan_of(dataset, "delete", {"code": "control_characters"}), by=None)
     drain()
     assert change is not None
     assert dataset.records.count() == RawRecord.objects.count() == 11
@@ -103,7 +98,7 @@ def test_deleted_records_are_gone_with_their_payloads_and_come_back(dataset: Dat
 
 def test_a_repair_mends_what_it_can_and_rechecks(dataset: Dataset, small_slices: None) -> None:
     before = rows(dataset)
-    bulk.begin(dataset, planned(dataset, "repair", repairs=["strip_control_characters"]), by=None)
+    bulk.begin(dataset, plan_of(dataset, "repair", repairs=["strip_control_characters"]), by=None)
     drain()
     mended = dataset.records.filter(preview__startswith="A question with a  bell")
     assert list(mended.values_list("verdict", "code").distinct()) == [("valid", "")]
@@ -114,10 +109,10 @@ def test_a_repair_mends_what_it_can_and_rechecks(dataset: Dataset, small_slices:
 
 
 def test_checking_again_changes_only_verdicts_that_are_wrong(dataset: Dataset) -> None:
-    bulk.begin(dataset, planned(dataset, "recheck"), by=None)  # imported records are not marked as fully checked
+    bulk.begin(dataset, plan_of(dataset, "recheck"), by=None)  # imported records are not marked as fully checked
     key = dataset.records.latest("pk").pk
     dataset.records.filter(pk=key).update(verdict="valid", code="", issues=[])
-    change = bulk.begin(dataset, planned(dataset, "recheck"), by=None)
+    change = bulk.begin(dataset, plan_of(dataset, "recheck"), by=None)
     assert change is not None and change.count == 1
     assert dataset.records.get(pk=key).code == "user_message_too_short"
 
@@ -134,7 +129,7 @@ def test_history_logged_again_with_every_turn_collapses_to_the_longest(
     import_file(dataset, write_lines(tmp_path / "t.jsonl", *lines, record("Another conversation altogether.")))
     dataset.records.exclude(preview="Another conversation altogether.").update(session_id="s1")
     before = rows(dataset)
-    bulk.begin(dataset, planned(dataset, "collapse"), by=None)
+    bulk.begin(dataset, plan_of(dataset, "collapse"), by=None)
     drain()
     assert list(dataset.records.order_by("pk").values_list("preview", flat=True)) == [
         "And what about order 3?",
@@ -147,7 +142,7 @@ def test_history_logged_again_with_every_turn_collapses_to_the_longest(
 
 def test_a_stop_keeps_what_is_done_which_can_be_undone(dataset: Dataset, small_slices: None) -> None:
     before = rows(dataset)
-    change = bulk.begin(dataset, planned(dataset, "set_topic", topic="billing"), by=None)
+    change = bulk.begin(dataset, plan_of(dataset, "set_topic", into="billing"), by=None)
     assert change is not None and change.job is not None
     drain(1, slice_seconds=0)
     request_cancel(change.job)
@@ -160,7 +155,7 @@ def test_a_stop_keeps_what_is_done_which_can_be_undone(dataset: Dataset, small_s
 
 
 def test_it_goes_on_slice_by_slice_and_does_nothing_twice(dataset: Dataset, small_slices: None) -> None:
-    change = bulk.begin(dataset, planned(dataset, "set_topic", topic="billing"), by=None)
+    change = bulk.begin(dataset, plan_of(dataset, "set_topic", into="billing"), by=None)
     assert change is not None and change.job is not None
     assert drain(slice_seconds=0) > 3
     change.refresh_from_db()
@@ -172,11 +167,11 @@ def test_it_goes_on_slice_by_slice_and_does_nothing_twice(dataset: Dataset, smal
 
 
 def test_pressing_twice_is_one_job_and_another_change_waits(dataset: Dataset, small_slices: None) -> None:
-    wanted = planned(dataset, "set_topic", topic="billing")
+    wanted = plan_of(dataset, "set_topic", into="billing")
     first = bulk.begin(dataset, wanted, by=None)
     assert bulk.begin(dataset, wanted, by=None) == first
     with pytest.raises(Refused, match="at work"):
-        bulk.begin(dataset, planned(dataset, "delete"), by=None)
+        bulk.begin(dataset, plan_of(dataset, "delete"), by=None)
     with pytest.raises(Refused, match="at work"):
         bulk.undo(Change.objects.get(), by=None)
     assert Job.objects.filter(kind="bulk").count() == 1
@@ -185,8 +180,8 @@ def test_pressing_twice_is_one_job_and_another_change_waits(dataset: Dataset, sm
 @pytest.mark.parametrize(
     ("action", "values", "sentence"),
     [
-        ("set_topic", {}, "Set topic needs a topic"),
-        ("set_topic", {"topic": "nowhere"}, "Choose one of the topics"),
+        ("set_topic", {}, "Set topic: fill in"),
+        ("set_topic", {"into": "nowhere"}, "Choose one of the topics"),
         ("repair", {"repairs": []}, "at least one"),
         ("repair", {"repairs": ["none"]}, "at least one"),
         ("burn", {}, "Choose what to do"),
@@ -194,7 +189,7 @@ def test_pressing_twice_is_one_job_and_another_change_waits(dataset: Dataset, sm
 )
 def test_what_makes_no_sense_is_refused(dataset: Dataset, action: str, values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(Refused, match=sentence):
-        planned(dataset, action, **values)
+        plan_of(dataset, action, **values)
 
 
 def test_other_datasets_are_never_touched(dataset: Dataset, workspace: Any, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from datasets_app import actions, services, topic_commands
+from datasets_app import actions, editing, services, topic_commands
 from datasets_app.core.topics import flat_tree
 from datasets_app.forms import EditTopicForm
 from datasets_app.models import Dataset, DatasetRecord
@@ -49,7 +49,7 @@ def test_an_edit_on_topics_somebody_else_has_changed_is_refused_and_loses_nothin
 def test_undoing_a_delete_gives_back_what_people_had_sorted(dataset: Dataset) -> None:
     name = dataset.topics.leaves()[0]
     row = dataset.records.exclude(topic=name).first()
-    services.set_topic(row, name)
+    editing.set_topic(row, name, by=None)
     edit(dataset, edit="delete", name=name)
     drain()
     row.refresh_from_db()
@@ -113,7 +113,7 @@ def test_what_a_person_sorts_while_the_run_is_at_work_stays(dataset: Dataset) ->
     def speak_first(execute: Any, sql: str, *rest: Any) -> Any:
         if not spoken and sql.startswith('UPDATE "datasets_app_datasetrecord"'):
             spoken.append(topic)
-            services.set_topic(DatasetRecord.objects.select_related("dataset").get(pk=row.pk), topic)
+            editing.set_topic(DatasetRecord.objects.select_related("dataset").get(pk=row.pk), topic, by=None)
         return execute(sql, *rest)
 
     with connection.execute_wrapper(speak_first):

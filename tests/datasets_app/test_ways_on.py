@@ -11,14 +11,15 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from datasets_app import actions, services
+from datasets_app import actions, bulk, services
+from datasets_app.core.repairs import REPAIRS
 from datasets_app.forms import SanitizeForm
 from datasets_app.helper import helper_of
 from datasets_app.models import Dataset, ImportBatch
 from rft_project.connections.models import Connection
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import request_cancel
-from tests.factories import import_file, make_dataset, record, small_dataset, write_lines
+from tests.factories import import_file, make_dataset, plan_of, record, small_dataset, write_lines
 from tests.worker import drain
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +58,7 @@ def test_the_report_leads_to_the_invalid_records_and_says_when_it_ran(
 ) -> None:
     dataset = filled(make_dataset(workspace), tmp_path / "t", record(QUESTION), record("no"))
     html = client.get(f"/datasets/{dataset.pk}/report/").content.decode()
-    assert f'<a href="/datasets/{dataset.pk}/?verdict=invalid#records">View invalid records</a>' in html
+    assert f'<a href="/datasets/{dataset.pk}/records/?verdict=invalid">View invalid records</a>' in html
     assert "Last checked" in html
 
 
@@ -67,8 +68,11 @@ def test_a_repair_is_checked_by_itself_and_the_row_says_what_the_payload_says(
     bell = record("A question with a \u0007 bell in it")
     dataset = filled(make_dataset(workspace), tmp_path / "t", bell, record(QUESTION, messages=None))
     before = dataset.records.get(code="control_characters")
-    answer = client.post(f"/datasets/{dataset.pk}/run/repair/")
-    assert answer["Location"] == f"/datasets/{dataset.pk}/#actions"
+    page = f"/datasets/{dataset.pk}/records/change/"
+    asked = {"action": "repair", "all": "1", "verdict": "invalid"}
+    html = client.get(page, asked).content.decode()
+    assert "1 would change; 1 would become valid." in html
+    client.post(page, {**asked, "repairs": list(REPAIRS)})
     drain()
     after = dataset.records.get(pk=before.pk)
     assert (after.verdict, after.preview) == ("valid", "A question with a  bell in it")
@@ -87,7 +91,7 @@ def test_nothing_is_repaired_while_records_are_checked(workspace: Any, tmp_path:
     dataset = filled(make_dataset(workspace), tmp_path / "t", record("A question with a \u0007 bell in it"))
     actions.start(dataset, actions.SANITIZE, {}, by=None)
     with pytest.raises(services.Refused, match="are being checked just now"):
-        services.repair(dataset)
+        bulk.begin(dataset, plan_of(dataset, "repair"), by=None)
 
 
 def test_a_failed_action_goes_on_at_a_button(workspace: Any, client: Client, tmp_path: Path) -> None:

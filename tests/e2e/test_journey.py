@@ -93,7 +93,7 @@ def prepare(walk: Walk, file: Path) -> None:
     walk.topics(clusters=6)
     walk.coverage("Help desk")
     assert walk.figure("Categorized") == "100"
-    assert walk.page.locator("#records tbody tr").count() == 25
+    assert walk.page.locator("#records tbody tr").count() == 8
     assert walk.step("B").locator("small").inner_text() == "6 topics"
     walk.drawer()
 

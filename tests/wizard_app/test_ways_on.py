@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from datasets_app import services as datasets
+from datasets_app import editing
 from rft_project.connections.models import AuditEntry, Connection
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import request_cancel
@@ -49,7 +49,7 @@ def test_records_that_change_after_the_split_are_told_and_change_nothing(
 ) -> None:
     assert "valid records at this split" not in page(client, graded_run, "split")
     row = graded_run.dataset.records.order_by("pk").first()
-    datasets.set_topic(row, next(t for t in graded_run.dataset.topics.leaves() if t != row.topic))
+    editing.set_topic(row, next(t for t in graded_run.dataset.topics.leaves() if t != row.topic), by=None)
     assert "Records have other topics now than at this split." in page(client, graded_run, "split")
     import_file(graded_run.dataset, write_lines(tmp_path / "t", record("Is the shop open on a Sunday?")))
     assert "had 60 valid records at this split and has 61 now." in page(client, graded_run, "split")

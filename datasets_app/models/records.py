@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from django.conf import settings
@@ -15,8 +14,6 @@ from datasets_app.core.records import Trace, loads
 from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.core.topics import TopicTree, parse_tree
 from rft_project.connections.models import Workspace
-
-from .export_models import Export as Export
 
 VALID, INVALID, DUPLICATE = "valid", "invalid", "duplicate"
 TRACE, GENERATED, MANUAL = "trace", "generated", "manual"
@@ -210,6 +207,12 @@ class DatasetRecord(RecordFields):
             models.Index(fields=["dataset", "verdict", "id"], name="record_by_verdict"),
             models.Index(fields=["dataset", "topic", "verdict", "id"], name="record_by_topic"),
             models.Index(fields=["dataset", "code", "id"], name="record_by_code"),
+            models.Index(fields=["dataset", "format", "id"], name="record_by_format"),
+            # rare values only: an index on all would cost every import
+            models.Index(
+                fields=["dataset", "source", "id"], condition=~models.Q(source=TRACE), name="record_by_source"
+            ),
+            models.Index(fields=["dataset", "id"], condition=models.Q(needs_review=True), name="record_to_review"),
         ]
 
     def __str__(self) -> str:
@@ -296,104 +299,3 @@ class SearchIndex(models.Model):
 
     def __str__(self) -> str:
         return f"search index of {self.dataset_id}"
-
-
-class Change(models.Model):
-    """What was done to records, in a sentence, with copies of the rows as they were: the way back for 30 days.
-
-    ``scope`` says which columns it touched (see ``changes``): two changes are in each other's way only where they meet.
-    """
-
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="changes")
-    kind = models.CharField(max_length=20)
-    scope = models.CharField(max_length=10)
-    sentence = models.CharField(max_length=300)
-    params = models.JSONField(default=dict)  # read through the model of whoever makes the change
-    count = models.PositiveIntegerField(default=0)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True, related_name="+")
-    created_at = models.DateTimeField(default=timezone.now)
-    undone_at = models.DateTimeField(null=True)
-    undone_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    left = models.PositiveIntegerField(default=0)  # records the undo left alone, because they had changed again
-
-    class Meta:
-        ordering = ["-pk"]
-        indexes = [models.Index(fields=["dataset", "created_at"], name="change_by_age")]
-
-    def __str__(self) -> str:
-        return self.sentence
-
-
-class ChangedRecord(RecordFields):
-    """One row as it was before a change; ``body`` is kept where the change touches the payload."""
-
-    change = models.ForeignKey(Change, models.CASCADE, related_name="rows", db_index=False)
-    record_id = models.BigIntegerField()
-    # A copy, not a relation: nothing is looked up by it, and an index would cost every bulk action.
-    batch = models.ForeignKey(
-        ImportBatch, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
-    )
-    body = models.TextField(null=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["change", "record_id"], name="one_copy_per_change")]
-        indexes = [models.Index(fields=["record_id"], name="changed_record")]
-
-    def __str__(self) -> str:
-        return f"record {self.record_id} before change {self.change_id}"
-
-
-class ActionRun(models.Model):
-    """One run of an action (sanitize, topics, categorize) with what it was given and what came out."""
-
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="action_runs")
-    action = models.CharField(max_length=20)
-    job = models.OneToOneField("jobs.Job", models.CASCADE, related_name="action_run")
-    result = models.JSONField(default=dict)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["-pk"]
-
-    def __str__(self) -> str:
-        return f"{self.action} of {self.dataset}"
-
-
-class Snapshot(models.Model):
-    """What a training run used, frozen: records, their part, and a hash over all of it."""
-
-    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="snapshots")
-    content_hash = models.CharField(max_length=64)
-    params = models.JSONField(default=dict)
-    report = models.JSONField(default=dict)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    def __str__(self) -> str:
-        return f"snapshot {self.pk} of {self.dataset}"
-
-
-class SnapshotItem(models.Model):
-    """One record in one snapshot. The payload is copied: a later edit must not change what was trained on."""
-
-    snapshot = models.ForeignKey(Snapshot, models.CASCADE, related_name="items")
-    record_id = models.BigIntegerField()
-    part = models.CharField(max_length=5)  # train or valid
-    topic = models.CharField(max_length=80, blank=True)
-    body = models.TextField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["snapshot", "record_id"], name="one_item_per_record")]
-        ordering = ["pk"]
-
-    def __str__(self) -> str:
-        return f"{self.part} item {self.pk}"
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits of the payload: what is drawn by them comes out the same in every database."""
-        return hashlib.blake2b(self.body.encode(), digest_size=8).hexdigest()
-
-    @property
-    def trace(self) -> Trace:
-        return loads(self.body)

@@ -1,4 +1,4 @@
-"""The table of exported files. ``models`` has it among the others; it stands apart because it is read by few."""
+"""The table of exported files."""
 
 from __future__ import annotations
 

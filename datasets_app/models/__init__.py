@@ -1,0 +1,57 @@
+"""The tables of datasets: ``records`` holds what there is, ``history`` what was done to it, ``exports`` the files."""
+
+from __future__ import annotations
+
+from .exports import Export
+from .history import (
+    ActionRun,
+    Change,
+    ChangedRecord,
+    Snapshot,
+    SnapshotItem,
+)
+from .records import (
+    COUNTED,
+    DUPLICATE,
+    GENERATED,
+    INVALID,
+    MANUAL,
+    TRACE,
+    VALID,
+    Dataset,
+    DatasetRecord,
+    ImportBatch,
+    RawRecord,
+    RecordCount,
+    RecordFields,
+    RecordText,
+    RejectedLine,
+    SearchIndex,
+    Upload,
+)
+
+__all__ = [
+    "COUNTED",
+    "DUPLICATE",
+    "GENERATED",
+    "INVALID",
+    "MANUAL",
+    "TRACE",
+    "VALID",
+    "ActionRun",
+    "Change",
+    "ChangedRecord",
+    "Dataset",
+    "DatasetRecord",
+    "Export",
+    "ImportBatch",
+    "RawRecord",
+    "RecordCount",
+    "RecordFields",
+    "RecordText",
+    "RejectedLine",
+    "SearchIndex",
+    "Snapshot",
+    "SnapshotItem",
+    "Upload",
+]

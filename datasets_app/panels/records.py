@@ -1,0 +1,299 @@
+"""The page of records, its live region, what a bulk action would do, and the history of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from datasets_app import bulk, changes, listing, searching
+from datasets_app.bulk_actions import BULK_ACTIONS, RepairValues, TopicValue
+from datasets_app.core import repairs
+from datasets_app.core.records import Trace, tool_calls_of
+from datasets_app.core.sanitizing import verdict
+from datasets_app.core.topics import UNKNOWN
+from datasets_app.filters import Where
+from datasets_app.listing import Filter, Listing, Row
+from datasets_app.models import VALID, Change, Dataset
+from rft_project.jobs.models import Job, live_job
+from rft_project.platforms.types import text_of
+from rft_project.web.text import number, plural, score, visible
+from rft_project.web.worddiff import Pair, word_diff
+
+TONES = {"valid": "good", "duplicate": "warn", "invalid": "bad"}
+SHORT = 8  # records on the dataset's own page
+LOOKED_AT = 1000  # records that a preview tries an action on
+EXAMPLES = 3
+RECENT = timedelta(hours=1)  # as long as the page offers the undo of the last change by itself
+HISTORY = 50
+
+
+def record_rows(dataset: Dataset, rows: Iterable[Row], *, pick: bool) -> SafeString:
+    """Lines of the table in one piece: a template loop over a million-row table's page would cost most of the page."""
+    base = reverse("datasets:record", args=[dataset.pk, 0]).removesuffix("0/")
+    return format_html_join("\n", "{}", ((_record_row(base, row, pick),) for row in rows))
+
+
+def _record_row(base: str, row: Row, pick: bool) -> SafeString:
+    url = f"{base}{row.pk}/"
+    box = (
+        format_html(
+            '<td class="pick"><input type="checkbox" name="id" value="{}" aria-label="Select record {}"></td>',
+            *(row.pk, row.pk),
+        )
+        if pick
+        else ""
+    )
+    check = SafeString(' <span class="badge warn">check</span>') if row.needs_review else ""
+    sure = (
+        format_html(' data-l="Confidence">{}', score(row.confidence)) if row.confidence is not None else SafeString(">")
+    )
+    return format_html(
+        '<tr>{}<td class="grow"><a class="rowlink" href="{}" data-drawer hx-get="{}" hx-target="#drawer">'
+        '<span class="clamp">{}</span></a></td><td><span data-topic>{}</span>{}</td><td class="n"{}</td>'
+        '<td data-l="Verdict"><span class="badge {}">{}</span></td><td data-l="Source">{}</td>'
+        '<td class="n" data-l="Tokens">{}</td></tr>',
+        box,
+        url,
+        url,
+        visible(row.preview) if row.preview else "(no user message)",
+        row.topic or "",
+        check,
+        sure,
+        TONES.get(row.verdict, ""),
+        row.code or row.verdict,
+        row.source,
+        number(row.tokens),
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A bulk action as the bar offers it."""
+
+    name: str
+    label: str
+
+
+@dataclass(frozen=True)
+class RecordsPanel:
+    dataset: Dataset
+    where: Where
+    filters: list[Filter]
+    counted: str
+    page: Listing
+    rows: SafeString
+    lag: str
+    actions: list[Choice]
+    topics: list[str]
+    review: int
+    invalid: int
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.where.chosen)
+
+    @property
+    def shown(self) -> int:
+        return len(self.page.rows)
+
+    @property
+    def older(self) -> str:
+        return self.where.address(**self.page.older) if self.page.older else ""
+
+    @property
+    def newer(self) -> str:
+        return self.where.address(**self.page.newer) if self.page.newer else ""
+
+    @property
+    def newest(self) -> str:
+        return self.where.address() or "q="
+
+    @property
+    def oldest(self) -> str:
+        return "" if self.where.q else self.where.address(last=1)
+
+
+def records_panel(dataset: Dataset, query: Mapping[str, str]) -> RecordsPanel:
+    """``query``: the page's GET parameters; unknown names and values are ignored."""
+    where = Where.read(query)
+    counts = listing.Counted(dataset)
+    files = list(dataset.batches.values_list("pk", "filename", "formats")[:50])
+    page = listing.page_of(dataset, where, query)
+    return RecordsPanel(
+        dataset=dataset,
+        where=where,
+        filters=listing.filters_of(dataset, where, counts, files),
+        counted=listing.counted(dataset, where, counts),
+        page=page,
+        rows=record_rows(dataset, page.rows, pick=True),
+        lag=searching.lag(dataset) if where.q else "",
+        actions=[Choice(name, action.label) for name, action in BULK_ACTIONS.items()],
+        topics=[*dataset.topics.leaves(), UNKNOWN],
+        review=counts.total(Where(review="1")),
+        invalid=counts.total(Where(verdict="invalid")),
+    )
+
+
+@dataclass(frozen=True)
+class NewestPanel:
+    """The short list on the dataset's page."""
+
+    dataset: Dataset
+    rows: SafeString
+    total: int
+
+
+def newest_panel(dataset: Dataset, total: int) -> NewestPanel:
+    rows = listing.newest_rows(dataset, SHORT)
+    return NewestPanel(dataset, record_rows(dataset, rows, pick=False), total)
+
+
+# ---------------------------------------------------------------- work on many records, and the way back
+
+
+@dataclass(frozen=True)
+class BulkWorkPanel:
+    """What is being done to many records, or the last change with its undo."""
+
+    dataset: Dataset
+    job: Job | None
+    change: Change | None
+    page: str
+
+    @property
+    def is_live(self) -> bool:
+        return self.job is not None and self.job.is_live
+
+    @property
+    def failed(self) -> bool:
+        return self.job is not None and bool(self.job.error_message)
+
+    @property
+    def version(self) -> str:
+        return f"{self.job.pk}.{self.job.version}" if self.job is not None else "0"
+
+
+def bulk_work_panel(dataset: Dataset) -> BulkWorkPanel:
+    page = reverse("datasets:records", args=[dataset.pk])
+    job = live_job(bulk.lock_key(dataset))
+    if job is not None:
+        return BulkWorkPanel(dataset, job, None, page)
+    last = dataset.changes.select_related("job", "by").first()
+    if last is None or last.created_at < timezone.now() - RECENT or not changes.can_undo(last):
+        return BulkWorkPanel(dataset, None, None, page)
+    failed = last.job if last.job is not None and last.job.error_message else None
+    return BulkWorkPanel(dataset, failed, last, page)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One record as it is and as it would be."""
+
+    pk: int
+    words: Pair
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class PreviewPanel:
+    """What a bulk action would do."""
+
+    dataset: Dataset
+    plan: bulk.Plan
+    count: int
+    looked_at: int
+    would_change: int
+    become_valid: int
+    examples: list[Example]
+    repairs: list[tuple[str, str, bool]]
+
+    @property
+    def action(self) -> Any:
+        return self.plan.how
+
+    @property
+    def where(self) -> Where:
+        return self.plan.selection.where or Where()
+
+    @property
+    def said(self) -> str:
+        """The sentence under the title."""
+        if self.action.mend is None:
+            return self._meant
+        looked = "" if self.looked_at >= self.count else f" Of the first {self.looked_at:,},"
+        change = f"{self.would_change:,} would change" if looked else f" {self.would_change:,} would change"
+        return f"{self._meant}{looked} {change.strip()}; {self.become_valid:,} would become valid."
+
+    @property
+    def _meant(self) -> str:
+        are = "is" if self.count == 1 else "are"
+        return f"{plural(self.count, 'record')} {are} selected."
+
+    @property
+    def button(self) -> str:
+        return f"{self.action.label}: {plural(self.count, 'record')}"
+
+    @property
+    def topic(self) -> str:
+        return self.plan.values["into"] if self.action.values is TopicValue else ""
+
+
+def preview_panel(dataset: Dataset, plan: bulk.Plan) -> PreviewPanel:
+    """Tries the action on the first records meant; nothing is written."""
+    how, records = plan.how, plan.selection.records(dataset)
+    values = how.values.model_validate(plan.values)
+    if how.choose is not None:
+        count, looked_at = len(how.choose(records)), 0
+    else:
+        count, looked_at = records.count(), 0
+    changed = valid = 0
+    examples: list[Example] = []
+    if how.mend is not None:
+        for record in records.select_related("raw").order_by("pk")[:LOOKED_AT]:
+            looked_at += 1
+            trace = record.trace
+            mended = how.mend(dataset, trace, values)
+            if mended is None:
+                continue
+            changed += 1
+            state = "" if verdict(mended, dataset.sanitizing, record.tokens) else VALID
+            valid += record.verdict != VALID and state == VALID
+            if len(examples) < EXAMPLES:
+                words = word_diff(told(trace), told(mended))
+                examples.append(Example(record.pk, words, record.code or record.verdict, state or "still invalid"))
+    chosen = values.repairs if isinstance(values, RepairValues) else []
+    offered = [(name, title, name in chosen) for name, (title, _, _) in repairs.REPAIRS.items()] if chosen else []
+    return PreviewPanel(dataset, plan, count, looked_at, changed, valid, examples, offered)
+
+
+def told(trace: Trace) -> str:
+    """A conversation as text, for comparing two states of it."""
+    lines = []
+    for message in [*trace.messages, *trace.output_messages]:
+        calls = [f"{call.get('id', '')} {call.get('function', '')}" for call in tool_calls_of(message)]
+        lines.append(" ".join([f"{message.get('role', '')}:", text_of(message.get("content")), *calls]))
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class ChangesPanel:
+    dataset: Dataset
+    lines: list[tuple[Change, bool]]  # with whether it can be undone
+    older: int
+
+
+def changes_panel(dataset: Dataset, before: str = "") -> ChangesPanel:
+    found = dataset.changes.select_related("job", "by", "undone_by")
+    if before.isdecimal() and len(before) < 19:
+        found = found.filter(pk__lt=int(before))
+    lines = [(change, changes.can_undo(change)) for change in found[: HISTORY + 1]]
+    older = lines[HISTORY - 1][0].pk if len(lines) > HISTORY else 0
+    return ChangesPanel(dataset, lines[:HISTORY], older)
