@@ -257,7 +257,14 @@ def call_of(trace: Trace) -> Call | None:
     if not trace_id or not trace.messages or not (trace.span_id and (parent or timed)):
         return None
     parents = (parent,) if parent else ()
-    return Call(trace_id, trace.span_id, parents, digest(trace), trace.started_at, trace.finished_at)
+    return Call(trace_id, trace.span_id, parents, _sent(trace), trace.started_at, trace.finished_at)
+
+
+def _sent(trace: Trace) -> str:
+    """Digest of what the model was sent: before an answer was cut off its end, that was the whole conversation."""
+    if not trace.split:
+        return digest(trace)
+    return digest(Trace({"input": {"messages": trace.messages + trace.output_messages}}))
 
 
 def inner_calls(
