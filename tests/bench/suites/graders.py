@@ -30,13 +30,15 @@ CONFIG = {
 
 
 def pairs(count: int) -> list[tuple[str, str]]:
-    """Answers of the desk, each with itself as the reference after a quarter of its words were changed."""
+    """References and answers to them in which a quarter of the words were changed: what the desk says, and, shorter and
+    less alike, what customers say."""
     rng = random.Random(data.SEED)
     found = []
     for made in data.made(count * 2):
         if made.kind == "valid" and len(found) < count:
             record = data.msgspec.json.decode(made.line)
-            reference = record["output"]["messages"][0]["content"]
+            messages = record["input"]["messages"][-1:] if len(found) % 2 else record["output"]["messages"]
+            reference = messages[0]["content"][:400]
             words = reference.split(" ")
             found.append((" ".join(w if rng.random() < 0.75 else rng.choice(words) for w in words), reference))
     return found
@@ -47,8 +49,7 @@ def equal(mine: list[float], others: list[float]) -> bool:
 
 
 def ours(count: int) -> Callable[[], list[float]]:
-    from graders_app.core.evaluate import open_grader
-    from graders_app.core.samples import make_item, make_sample
+    from graders_app.core.evaluate import make_item, make_sample, open_grader
 
     scored = [(make_sample(text), make_item({}, [], reference)) for text, reference in pairs(count)]
 
