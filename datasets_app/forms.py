@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django import forms
 
 from datasets_app.core import topics as trees
@@ -9,7 +11,7 @@ from datasets_app.core.exporting.catalogue import FORMATS
 from datasets_app.core.formats import AUTO, TABLE
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.preview import Preview
-from datasets_app.core.sanitizing import SanitizeConfig
+from datasets_app.core.sanitizing import DEFAULT_THRESHOLD, SanitizeConfig
 from datasets_app.core.topic_templates import TEMPLATES
 from rft_project.web.forms import StudioForm
 from rft_project.web.text import plural
@@ -162,18 +164,30 @@ class RereadForm(StudioForm):
 
 class SanitizeForm(StudioForm):
     min_user_message_length = forms.IntegerField(
-        label="Shortest user message", min_value=0, max_value=10_000, help_text="In characters. 10 is a good start."
+        label="Shortest user message",
+        min_value=0,
+        max_value=10_000,
+        help_text='In characters. A message like "ok" teaches nothing; 10 is a good start.',
     )
     max_tokens = forms.IntegerField(
         label="Longest conversation",
         min_value=1,
         max_value=1_000_000,
-        help_text="In tokens. Longer ones are set aside.",
+        help_text="In tokens. Longer ones are set aside: they cost most and may not fit the model.",
     )
     near_duplicates = forms.BooleanField(
         label="Set near-duplicates aside",
         required=False,
-        help_text="Compares what the user wrote, not the system prompt.",
+        help_text="Compares what the user wrote, not the system prompt. Repeats teach one question only.",
+    )
+    near_threshold = forms.DecimalField(
+        label="How alike they must be",
+        required=False,
+        min_value=Decimal("0.5"),
+        max_value=1,
+        decimal_places=2,
+        help_text="1 is word for word. At 0.85 texts that differ in a number or a name still count as one.",
+        widget=forms.NumberInput(attrs={"step": "0.01", "data-mirror": "near-slider"}),
     )
     required_fields = forms.CharField(
         label="Fields every record needs",
@@ -190,7 +204,8 @@ class SanitizeForm(StudioForm):
         """The form as ``config`` fills it in."""
         words = {name: ", ".join(getattr(config, name)) for name in ("required_fields", "allowed_roles")}
         near = config.near_duplicates is not None
-        return cls(initial={**config.model_dump(), **words, "near_duplicates": near})
+        threshold = {"near_duplicates": near, "near_threshold": config.near_duplicates or DEFAULT_THRESHOLD}
+        return cls(initial={**config.model_dump(), **words, **threshold})
 
     def clean_required_fields(self) -> list[str]:
         return words_in(self.cleaned_data["required_fields"])

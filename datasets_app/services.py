@@ -77,8 +77,9 @@ def forget_file(batch: ImportBatch) -> None:
 def configure_sanitizing(dataset: Dataset, params: Mapping[str, Any]) -> None:
     """Store the config; records checked with another one count as unchecked from now on."""
     config = dataset.sanitizing
-    threshold = (config.near_duplicates or True) if params["near_duplicates"] else None
-    values = {**config.model_dump(), **params, "near_duplicates": threshold}
+    threshold = params.get("near_threshold") or config.near_duplicates or True
+    given = {name: value for name, value in params.items() if name != "near_threshold"}
+    values = {**config.model_dump(), **given, "near_duplicates": threshold if params["near_duplicates"] else None}
     stored = SanitizeConfig.model_validate(values).model_dump(mode="json")
     Dataset.objects.filter(pk=dataset.pk).update(sanitize_config=stored)
 

@@ -39,6 +39,7 @@ urlpatterns = [
     path("<int:pk>/regions/readiness/", regions.readiness, name="readiness"),
     path("<int:pk>/regions/actions/", regions.actions, name="actions"),
     path("<int:pk>/regions/bulk_work/", regions.bulk_work, name="bulk_work"),
+    path("<int:pk>/regions/sanitize_work/", regions.sanitize_work, name="sanitize_work"),
     path("<int:pk>/regions/topic_work/", regions.topic_work, name="topic_work"),
     path("<int:pk>/regions/<int:batch_pk>/preview/", regions.preview, name="preview"),
     path("<int:pk>/regions/<int:batch_pk>/reread_work/", rejected.reread_work, name="reread_work"),

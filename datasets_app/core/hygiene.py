@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -21,16 +22,21 @@ DUPLICATES_ABOVE = 0.20
 
 
 class TokenSummary(BaseModel):
-    """Tokens of the prompts: median, 95th percentile (nearest rank) and largest."""
+    """Tokens of the prompts: median, 95th percentile (nearest rank) and largest.
+
+    ``spread``: (smallest size, records) of classes that double in size from 64 tokens on, up to the one of ``max``.
+    """
 
     p50: int = 0
     p95: int = 0
     max: int = 0
+    spread: list[tuple[int, int]] = []
 
 
 class HygieneReport(BaseModel):
     """What one sanitizing run found. ``errors_by_type`` counts verdicts (the first code of a record), so it adds up to
-    ``rejected``. ``rejection_rate`` is 0–1. ``pii`` and ``secrets`` are None when they were not looked for."""
+    ``rejected``; ``records_with`` counts records by any of their codes. ``rejection_rate`` is 0–1. ``pii`` and
+    ``secrets`` are None when they were not looked for."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -40,6 +46,7 @@ class HygieneReport(BaseModel):
     rejected: int = 0
     rejection_rate: float = 0.0
     errors_by_type: dict[str, int] = {}
+    records_with: dict[str, int] = {}
     duplicates_removed: int = 0
     near_duplicates: int = 0
     tokens: TokenSummary = TokenSummary()
@@ -56,8 +63,9 @@ class HygieneReport(BaseModel):
             value = getattr(self, name)
             rows.writerow((name, value.isoformat() if name == "timestamp" else value))
         rows.writerows((f"errors_by_type.{code}", n) for code, n in self.errors_by_type.items())
+        rows.writerows((f"records_with.{code}", n) for code, n in self.records_with.items())
         rows.writerows((("duplicates_removed", self.duplicates_removed), ("near_duplicates", self.near_duplicates)))
-        rows.writerows((f"tokens.{name}", value) for name, value in self.tokens.model_dump().items())
+        rows.writerows((f"tokens.{name}", value) for name, value in self.tokens.model_dump(exclude={"spread"}).items())
         for name in ("pii", "secrets"):
             found = getattr(self, name)
             if found is not None:
@@ -72,7 +80,14 @@ def summarise_tokens(counts: Sequence[int] | array[int]) -> TokenSummary:
         return TokenSummary()
     ordered = np.sort(np.asarray(counts, dtype=np.int64))
     p50, p95 = (int(ordered[max(0, -(-len(ordered) * p // 100) - 1)]) for p in (50, 95))
-    return TokenSummary(p50=p50, p95=p95, max=int(ordered[-1]))
+    return TokenSummary(p50=p50, p95=p95, max=int(ordered[-1]), spread=spread_of(ordered))
+
+
+def spread_of(tokens: np.ndarray, records: np.ndarray | None = None) -> list[tuple[int, int]]:
+    """``TokenSummary.spread`` of token counts, each of one record or of so many ``records``."""
+    classes = np.maximum(np.frexp(np.maximum(tokens, 1))[1] - 7, -1) + 1  # 0 below 64, then one for every doubling
+    counts = np.bincount(classes, weights=records)
+    return [(64 << (n - 1) if n else 0, int(count)) for n, count in enumerate(counts)]
 
 
 def build_report(
@@ -93,6 +108,7 @@ def build_report(
         rejected=rejected,
         rejection_rate=round(rejected / total, 6) if total else 0.0,
         errors_by_type=errors,
+        records_with={code: records_with[code] for code in CODES if records_with.get(code)},
         duplicates_removed=errors.get("duplicate", 0),
         near_duplicates=errors.get("near_duplicate", 0),
         tokens=tokens,
@@ -100,8 +116,20 @@ def build_report(
     )
 
 
+class Advice(NamedTuple):
+    """A sentence with its number, and the codes it is about."""
+
+    sentence: str
+    codes: tuple[str, ...]
+
+
 def recommend(total: int, records_with: Mapping[str, int]) -> list[str]:
     """Sentences with their numbers: what is worth doing about this data first."""
+    return [advice.sentence for advice in advise(total, records_with)]
+
+
+def advise(total: int, records_with: Mapping[str, int]) -> list[Advice]:
+    """What is recommended of so many records, and what it is about."""
     if not total:
         return []
     advice = []
@@ -111,21 +139,51 @@ def recommend(total: int, records_with: Mapping[str, int]) -> list[str]:
 
     ends = records_with.get("last_not_user", 0)
     if ends > LAST_NOT_USER_ABOVE * total:
-        advice.append(f"{said(ends)} do not end with the user's message; trim what follows it.")
+        sentence = f"{said(ends)} do not end with the user's message; trim what follows it."
+        advice.append(Advice(sentence, ("last_not_user",)))
     empty = records_with.get("empty_user_message", 0)
     if empty > EMPTY_USER_ABOVE * total:
-        advice.append(f"{said(empty)} have an empty user message; check how the traces were exported.")
+        sentence = f"{said(empty)} have an empty user message; check how the traces were exported."
+        advice.append(Advice(sentence, ("empty_user_message",)))
     for code, fault in zip(
         TOOL_CODES, ("a tool call or result without its id", "a tool result without a call"), strict=True
     ):
         if n := records_with.get(code, 0):
-            advice.append(
-                f"{said(n)} {'has' if n == 1 else 'have'} {fault}; export whole tool chains or drop the results."
-            )
+            has = "has" if n == 1 else "have"
+            sentence = f"{said(n)} {has} {fault}; export whole tool chains or drop the results."
+            advice.append(Advice(sentence, (code,)))
     repeated = sum(records_with.get(code, 0) for code in DUPLICATE_CODES)
     if repeated > DUPLICATES_ABOVE * total:
-        advice.append(f"{said(repeated)} repeat an earlier one; check that the export holds each conversation once.")
+        sentence = f"{said(repeated)} repeat an earlier one; check that the export holds each conversation once."
+        advice.append(Advice(sentence, DUPLICATE_CODES))
     return advice
+
+
+class Comparison(NamedTuple):
+    """What changed from one report to the next: records, valid ones, and records per verdict (only what differs)."""
+
+    total: int
+    valid: int
+    codes: dict[str, int]
+
+    @property
+    def sentence(self) -> str:
+        """In one sentence, for people."""
+        more = self.valid > 0
+        sentence = f"{abs(self.valid):,} {'more' if more else 'fewer'} {'is' if abs(self.valid) == 1 else 'are'} valid"
+        said = f"{sentence} than last time" if self.valid else "As many are valid as last time"
+        if not self.total:
+            return f"{said}."
+        came = "came in" if self.total > 0 else "went"
+        return f"{said}; {abs(self.total):,} record{'' if abs(self.total) == 1 else 's'} {came} since."
+
+
+def compare(now: HygieneReport, before: HygieneReport) -> Comparison:
+    """``now`` minus ``before``."""
+    names = [code for code in CODES if code in now.errors_by_type or code in before.errors_by_type]
+    changes = {code: now.errors_by_type.get(code, 0) - before.errors_by_type.get(code, 0) for code in names}
+    changed = {code: n for code, n in changes.items() if n}
+    return Comparison(now.total - before.total, now.valid - before.valid, changed)
 
 
 class ReportBuilder:

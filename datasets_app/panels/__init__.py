@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from .details import (
     dataset_rows,
-    last_report,
     record_panel,
-    report_panel,
     topic_work_panel,
     topics_panel,
 )
@@ -14,6 +12,7 @@ from .exporting import export_panel, exports_panel
 from .imports import import_panel, rejected_panel, reread_panel
 from .overview import actions_panel, coverage_panel, readiness_panel, summary_panel
 from .records import bulk_work_panel, changes_panel, newest_panel, preview_panel, records_panel
+from .report import report_of_run, report_panel, sanitize_work_panel, suggested_fields
 from .snapshots import diff_panel, snapshots_panel
 
 __all__ = [
@@ -26,16 +25,18 @@ __all__ = [
     "export_panel",
     "exports_panel",
     "import_panel",
-    "last_report",
     "newest_panel",
     "preview_panel",
     "readiness_panel",
     "record_panel",
     "records_panel",
     "rejected_panel",
+    "report_of_run",
     "report_panel",
     "reread_panel",
+    "sanitize_work_panel",
     "snapshots_panel",
+    "suggested_fields",
     "summary_panel",
     "topic_work_panel",
     "topics_panel",

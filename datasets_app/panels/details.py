@@ -5,24 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from django.db.models import Q, Sum
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from datasets_app.actions import CATEGORIZE, SANITIZE, TOPICS, last_result, last_run
+from datasets_app.actions import CATEGORIZE, TOPICS, last_run
 from datasets_app.core.records import Trace, encode_json, to_canonical
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topic_templates import TEMPLATES
 from datasets_app.core.topics import UNKNOWN, TopicTree
 from datasets_app.facts import topic_counts
 from datasets_app.models import DUPLICATE, INVALID, VALID, Change, Dataset, DatasetRecord, RecordCount, Snapshot
-from datasets_app.services import repairable
 from rft_project.jobs.models import Job
-from rft_project.web.text import percent
 
 METHODS = {"keyword": "its keywords", "embedding": "its meaning", "llm": "the helper model", "manual": "a person"}
 
@@ -45,46 +41,6 @@ def dataset_rows(datasets: Iterable[Dataset]) -> list[DatasetRow]:
     )
     counts = {pk: (total, valid) for pk, total, valid in counted}
     return [DatasetRow(d, *counts.get(d.pk, (0, 0)), len(d.topics.leaves())) for d in found]
-
-
-@dataclass(frozen=True)
-class Problem:
-    code: str
-    title: str
-    advice: str
-    count: int
-    share: float
-
-
-@dataclass(frozen=True)
-class ReportPanel:
-    when: datetime | None
-    result: dict[str, Any]
-    problems: list[Problem]
-    repairable: int
-
-    @property
-    def rejection(self) -> str:
-        return percent(self.result.get("rejection_rate", 0.0))
-
-
-def last_report(dataset: Dataset) -> dict[str, Any] | None:
-    """The report of the last sanitize run that ended well, in its JSON form."""
-    result = last_result(dataset, SANITIZE)
-    return result or None
-
-
-def report_panel(dataset: Dataset) -> ReportPanel:
-    result = last_report(dataset) or {}
-    total = max(1, result.get("total", 0))
-    by_code = result.get("errors_by_type") or {}
-    problems = [
-        Problem(code, *CODES[code], count, count / total)
-        for code, count in sorted(by_code.items(), key=lambda pair: -pair[1])
-        if code in CODES
-    ]
-    when = datetime.fromisoformat(result["timestamp"]) if result else None
-    return ReportPanel(when, result, problems, repairable(dataset) if result else 0)
 
 
 @dataclass(frozen=True)

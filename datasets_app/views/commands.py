@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from datasets_app import access, actions, forms, panels, previewing, services, topic_commands
@@ -35,15 +36,17 @@ def run_import(request: Request, pk: int, batch_pk: int):
 
 @require_POST
 def run_sanitize(request: Request, pk: int):
+    """Check again; from the report page with the limits that are entered there."""
     dataset = access.dataset(request.user, pk)
+    page = ""
     if "max_tokens" in request.POST:
         form = forms.SanitizeForm(request.POST)
         if not form.is_valid():
-            messages.error(request, "Enter whole numbers within the limits.")
-            return redirect("datasets:report", pk)
+            return render(request, "datasets_app/report.html", pages.report_context(dataset, form, {}), status=422)
         services.configure_sanitizing(dataset, form.to_params())
+        page = reverse("datasets:report", args=[pk])
     actions.start(dataset, actions.SANITIZE, {}, by=request.user)
-    return actions_region(request, dataset)
+    return actions_region(request, dataset, page)
 
 
 @require_POST

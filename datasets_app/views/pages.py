@@ -90,16 +90,25 @@ def review_context(batch: ImportBatch, preview: previewing.PreviewPanel | None) 
 @require_GET
 def report(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
-    panel = panels.report_panel(dataset)
-    context = {"dataset": dataset, "panel": panel, "form": forms.SanitizeForm.of(dataset.sanitizing)}
-    context["steps"] = dataset_steps(dataset, here="A")
-    return render(request, "datasets_app/report.html", context)
+    form = forms.SanitizeForm.of(dataset.sanitizing)
+    return render(request, "datasets_app/report.html", report_context(dataset, form, request.GET.dict()))
+
+
+def report_context(dataset: Dataset, form: forms.SanitizeForm, query: dict[str, str]) -> dict[str, object]:
+    return {
+        "dataset": dataset,
+        "panel": panels.report_panel(dataset, query),
+        "work": panels.sanitize_work_panel(dataset),
+        "form": form,
+        "suggested": panels.suggested_fields(dataset),
+        "steps": dataset_steps(dataset, here="A"),
+    }
 
 
 @require_GET
 def download_report(request: Request, pk: int, form: str):
     dataset = access.dataset(request.user, pk)
-    run = panels.last_report(dataset)
+    run = panels.report_of_run(dataset, request.GET.get("run", ""))
     if run is None or form not in ("json", "csv"):
         raise Http404
     report = HygieneReport.model_validate(run)

@@ -46,6 +46,20 @@ def actions(request: Request, pk: int):
 
 
 @require_GET
+def sanitize_work(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    panel = panels.sanitize_work_panel(dataset)
+    return region(
+        request,
+        "datasets_app/_sanitize_work.html",
+        {"work": panel},
+        version=panel.version,
+        refresh=not panel.is_live,
+        page=panel.page,
+    )
+
+
+@require_GET
 def topic_work(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
     panel = panels.topic_work_panel(dataset)

@@ -109,6 +109,12 @@
     else toast(`The server answered with an error (${status}). Try again; if it stays, tell whoever runs this server.`, true);
   });
 
+  /* two controls for one value, such as a slider and its number */
+  document.addEventListener("input", (event) => {
+    const twin = $(event.target.dataset.mirror || "");
+    if (twin) twin.value = event.target.value;
+  });
+
   /* drop zone: a file dropped on the form stands in its file input; progress while it is sent */
   const zone = (event) => event.target.closest && event.target.closest("form[data-drop]");
   ["dragover", "dragleave", "drop"].forEach((name) => document.addEventListener(name, (event) => {

@@ -10,10 +10,12 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, Page, Route, expect
 
+from datasets_app import actions
 from datasets_app.models import Dataset, ImportBatch
 from datasets_app.staging import CHUNK
 from tests.browser import WIDTHS, launch, open_page, overflow, shot
 from tests.factories import import_file, make_dataset, record, write_lines
+from tests.worker import drain
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -186,3 +188,27 @@ def test_a_line_is_mended_in_the_drawer_with_the_keyboard(live_server, workspace
         refused = [problem for problem in page.problems if "422" not in problem]  # type: ignore[attr-defined]
         assert refused == []
     assert batch.dataset.records.get(line=2).preview == "Where is parcel number 2 now?"
+
+
+def test_the_report_fits_every_screen_and_its_slider_is_its_number(live_server, workspace, session, tmp_path):
+    dataset = make_dataset(workspace)
+    lines = [record(f"Where is parcel number {n} of my order from {n} May?", tier="gold") for n in range(12)]
+    import_file(dataset, write_lines(tmp_path / "t.jsonl", *lines, record("Why?"), record("Why?"), {"input": None}))
+    for _ in range(2):
+        actions.start(dataset, actions.SANITIZE, {}, by=None)
+        drain()
+    with launch() as browser:
+        page = visit(browser, live_server, session, f"/datasets/{dataset.pk}/report/")
+        look(page, "report")
+        number, slider = page.locator("#id_near_threshold"), page.locator("#near-slider")
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        expect(number).to_have_value("0.86")
+        number.fill("0.7")
+        expect(slider).to_have_value("0.7")
+        page.get_by_label("Shortest user message").fill("3")
+        page.get_by_role("button", name="Save and run again").click()
+        expect(page.locator("#sanitize_work")).to_contain_text("Waiting for a free worker")
+        assert page.problems == []  # type: ignore[attr-defined]
+    dataset.refresh_from_db()
+    assert (dataset.sanitizing.near_duplicates, dataset.sanitizing.min_user_message_length) == (0.7, 3)

@@ -55,7 +55,8 @@ table fold inner (td.n right-aligned with data-l, td.grow > .clamp for long text
 region (root of a live region), narrow, soft, small, sr.
 
 Hooks of app.js: ``form[data-confirm="Question?"]``, ``button[data-copy="element-id"]``, ``form[data-drop]`` (zone for
-one file), and the drawer: ``<a class="rowlink" href="…" data-drawer hx-get="…" hx-target="#drawer">``; the answer is
+files), ``[data-mirror="element-id"]`` (two controls for one value), and the drawer: ``<a class="rowlink" href="…"
+data-drawer hx-get="…" hx-target="#drawer">``; the answer is
 ``<header><h2>…</h2><button class="btn small" type="button" data-close>Close</button></header><div>…</div>``.
 A region may send a floating sentence: ``region(…, toast="12 records moved.")``.
 """

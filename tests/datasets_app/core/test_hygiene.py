@@ -12,7 +12,9 @@ from datasets_app.core.hygiene import (
     HygieneReport,
     ReportBuilder,
     TokenSummary,
+    advise,
     build_report,
+    compare,
     recommend,
     summarise_tokens,
 )
@@ -40,9 +42,10 @@ def test_a_report_counts_verdicts_and_tokens():
         "rejected": 4,
         "rejection_rate": 0.4,
         "errors_by_type": {"near_duplicate": 2, "invalid_role": 1, "duplicate": 1},
+        "records_with": {"invalid_role": 1, "last_not_user": 1, "duplicate": 1, "near_duplicate": 2},
         "duplicates_removed": 1,
         "near_duplicates": 2,
-        "tokens": {"p50": 10, "p95": 40, "max": 40},
+        "tokens": {"p50": 10, "p95": 40, "max": 40, "spread": [(0, 10)]},
         "pii": None,
         "secrets": None,
         "recommendations": [
@@ -119,6 +122,7 @@ def test_the_table_for_spreadsheets():
         ["rejected", "1"],
         ["rejection_rate", "0.5"],
         ["errors_by_type.invalid_role", "1"],
+        ["records_with.invalid_role", "1"],
         ["duplicates_removed", "0"],
         ["near_duplicates", "0"],
         ["tokens.p50", "10"],
@@ -126,4 +130,34 @@ def test_the_table_for_spreadsheets():
         ["tokens.max", "40"],
         ["pii.email", "3"],
         ["recommendation", "One, two."],
+    ]
+
+
+@given(st.lists(st.integers(0, 100_000), min_size=1))
+def test_the_spread_counts_every_record_in_the_class_of_its_size(counts):
+    spread = summarise_tokens(counts).spread
+    edges = [low for low, _ in spread]
+    assert edges == [0, *(64 << n for n in range(len(edges) - 1))]
+    assert [n for _, n in spread] == [
+        sum(low <= count < high for count in counts) for low, high in zip(edges, [*edges[1:], 1 << 60], strict=True)
+    ]
+    assert spread[-1][1] > 0  # the last class is that of the largest
+
+
+def test_a_report_is_compared_with_the_one_before():
+    before = built([([], 1), (["invalid_role"], 1), (["invalid_role", "last_not_user"], 1)])
+    now = built([([], 1), ([], 1), (["duplicate"], 1), (["invalid_role"], 1)])
+    assert compare(now, before) == (1, 1, {"invalid_role": -1, "duplicate": 1})
+    assert compare(now, before).sentence == "1 more is valid than last time; 1 record came in since."
+    assert compare(before, now).sentence == "1 fewer is valid than last time; 1 record went since."
+    assert compare(now, now) == (0, 0, {})
+    assert compare(now, now).sentence == "As many are valid as last time."
+
+
+def test_every_advice_names_the_codes_it_is_about():
+    found = advise(10, {"last_not_user": 5, "orphan_tool_result": 1, "near_duplicate": 4})
+    assert [advice.codes for advice in found] == [
+        ("last_not_user",),
+        ("orphan_tool_result",),
+        ("duplicate", "near_duplicate"),
     ]
