@@ -46,6 +46,12 @@ class ImportPanel:
         return "Look at it" if self.following else "Open the dataset"
 
     @property
+    def collapse_url(self) -> str:
+        """A look at what would go if repeated history were collapsed, of the records of this file."""
+        query = urlencode({"action": "collapse", "all": 1, "batch": self.batch.pk})
+        return f"{reverse('datasets:bulk_change', args=[self.batch.dataset_id])}?{query}"
+
+    @property
     def is_live(self) -> bool:
         return self.batch.job is not None and self.batch.job.is_live
 

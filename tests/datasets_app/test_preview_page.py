@@ -118,3 +118,11 @@ def test_a_preview_of_what_was_imported_meanwhile_loads_the_page_anew(client, wo
     url = f"/datasets/{batch.dataset_id}/regions/{batch.pk}/preview/"
     assert client.get(url, headers=HTMX).headers["HX-Refresh"] == "true"
     assert client.get(url)["Location"] == f"/datasets/{batch.dataset_id}/import/{batch.pk}/"
+
+
+def test_after_an_import_one_may_look_at_what_collapsing_would_do(client, workspace, tmp_path):
+    batch = import_file(make_dataset(workspace), write_lines(tmp_path / "t.jsonl", *LINES))
+    html = client.get(f"/datasets/{batch.dataset_id}/import/{batch.pk}/").content.decode()
+    url = re.search(r'href="([^"]*action=collapse[^"]*)"', html)[1].replace("&amp;", "&")
+    assert client.get(url).status_code == 200
+    assert batch.dataset.records.count() == 2
