@@ -20,16 +20,18 @@ from pydantic import BaseModel
 from datasets_app.core.exporting.base import About, Entry
 from datasets_app.core.exporting.catalogue import FORMATS
 from datasets_app.core.exporting.report import Part
+from datasets_app.core.records import loads
 from rft_project.connections.models import AuditEntry
 from rft_project.jobs.services import enqueue, request_cancel
 
 from .filters import Where, matching
-from .models import Dataset, DatasetRecord, Export, Snapshot, SnapshotItem
+from .models import Dataset, Export, Snapshot
 from .services import Refused
 
 KEPT_DAYS = 30
 PACKED = ("canonical", "trl", "csv")  # may be gzipped; platforms take no .gz, and Parquet is compressed already
 TRAIN = "train"
+_ABOUT = list(About.model_fields)  # columns of a record
 
 
 class Selection(BaseModel):
@@ -101,7 +103,7 @@ def source_of(export: Export) -> QuerySet[Any]:
     """The rows an export is made of, in order of their keys."""
     chosen = chosen_of(export)
     if export.snapshot is None:
-        return matching(export.dataset, chosen.where).order_by("pk").select_related("raw")
+        return matching(export.dataset, chosen.where).order_by("pk")
     items = export.snapshot.items.order_by("pk")
     items = items.filter(part=chosen.part) if chosen.part else items
     return items.filter(topic=chosen.where.topic) if chosen.where.topic else items
@@ -112,27 +114,29 @@ def last_key(export: Export) -> int:
     return source_of(export).order_by().aggregate(last=Max("pk"))["last"] or 0
 
 
-def entry_of(row: DatasetRecord | SnapshotItem) -> Entry:
-    if isinstance(row, SnapshotItem):
-        return Entry(row.record_id, row.trace, About(topic=row.topic))
-    about = About(
-        topic=row.topic or "",
-        confidence=row.confidence,
-        method=row.method,
-        verdict=row.verdict,
-        code=row.code,
-        source=row.source,
-        is_generated=row.is_generated,
-        tokens=row.tokens,
-    )
-    return Entry(row.pk, row.trace, about)
+def entries(export: Export, after: int, until: int, count: int) -> list[tuple[int, Entry]]:
+    """The next ``count`` rows with keys above ``after``, each with its key.
+
+    Plain values: a record and its payload as model objects hold each other, and would stay until the next collection.
+    """
+    chosen = source_of(export).filter(pk__gt=after, pk__lte=until)
+    if export.snapshot is not None:
+        items = chosen.values_list("pk", "record_id", "body", "topic")[:count]
+        return [(pk, Entry(record, loads(body), About(topic=topic))) for pk, record, body, topic in items]
+    rows = chosen.values_list("pk", "raw__body", *_ABOUT)[:count]
+    return [(pk, Entry(pk, loads(body), _about(values))) for pk, body, *values in rows]
+
+
+def _about(values: list[Any]) -> About:
+    known = dict(zip(_ABOUT, values, strict=True))
+    return About(**{**known, "topic": known["topic"] or ""})
 
 
 def checked_part(export: Export) -> Iterator[Entry]:
     """Rows of the same snapshot that a model is checked with, where the export is what it trains on."""
     if export.snapshot is not None and chosen_of(export).part == TRAIN:
         for item in export.snapshot.items.exclude(part=TRAIN).iterator(chunk_size=500):
-            yield entry_of(item)
+            yield Entry(item.record_id, item.trace, About(topic=item.topic))
 
 
 # --- the files --------------------------------------------------------------------------------------------------------

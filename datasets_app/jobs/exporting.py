@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from datasets_app import exports
 from datasets_app.core.exporting import tables
-from datasets_app.core.exporting.base import Columns, Rendered, Unfit
+from datasets_app.core.exporting.base import Columns, Entry, Rendered, Unfit
 from datasets_app.core.exporting.dialects import OVERLAP_RULE
 from datasets_app.core.exporting.files import GrowingFile, LostFile, cut, sha256_of
 from datasets_app.core.exporting.report import Manifest, Source, Tally, findings, too_little, too_much, warnings
@@ -21,6 +21,7 @@ from rft_project.jobs.outcomes import Again, JobFailed
 from rft_project.web.context import VERSION
 
 BATCH = 500
+Chunk = list[tuple[int, Entry]]
 FOUND = ["rows", "left_out", "tally", "bytes", "sha256", "finished_at", "expires_at", "manifest"]
 
 
@@ -76,8 +77,8 @@ def _make(ctx: JobContext, export: Export) -> None:
     _finish(ctx, export, place)
 
 
-def _chunk(export: Export, place: Place) -> list[Any]:
-    return list(exports.source_of(export).filter(pk__gt=place.last, pk__lte=place.until)[:BATCH])
+def _chunk(export: Export, place: Place) -> Chunk:
+    return exports.entries(export, place.last, place.until, BATCH)
 
 
 def _survey(ctx: JobContext, export: Export, place: Place) -> None:
@@ -85,9 +86,9 @@ def _survey(ctx: JobContext, export: Export, place: Place) -> None:
     done = exports.source_of(export).filter(pk__lte=place.last).count() if place.last else 0
     ctx.progress.begin("Looking at the fields", done=done, total=place.total)
     while chunk := _chunk(export, place):
-        for row in chunk:
-            tables.survey(place.columns, row.trace)
-        place.last = chunk[-1].pk
+        for _, entry in chunk:
+            tables.survey(place.columns, entry.trace)
+        place.last = chunk[-1][0]
         _commit(ctx, place, len(chunk))
     place.surveyed, place.last = True, 0
 
@@ -116,7 +117,7 @@ def _write(ctx: JobContext, export: Export, place: Place) -> None:
     ):
         while chunk := _chunk(export, place):
             lines, refused = _lines(export, place, chunk, other)
-            place.last = chunk[-1].pk
+            place.last = chunk[-1][0]
             note = f"{place.tally.left_out:,} left out." if place.tally.left_out else ""
             with ctx.batch(done=len(chunk), note=note) as batch:
                 place.length, place.left_length = file.append(lines), left.append(refused)
@@ -127,13 +128,12 @@ def _write(ctx: JobContext, export: Export, place: Place) -> None:
             _go_on(ctx)
 
 
-def _lines(export: Export, place: Place, chunk: list[Any], other: set[bytes]) -> tuple[bytes, bytes]:
+def _lines(export: Export, place: Place, chunk: Chunk, other: set[bytes]) -> tuple[bytes, bytes]:
     """The chunk's lines, and a line for each record that has none."""
     format = export.kind
     lines = [] if place.last else [format.head(place.columns)]
     refused = []
-    for row in chunk:
-        entry = exports.entry_of(row)
+    for _, entry in chunk:
         made = format.render(entry, place.columns)
         if other and _key(made) in other:
             made = Rendered(b"", (OVERLAP_RULE.id,))

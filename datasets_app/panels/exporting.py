@@ -24,6 +24,7 @@ from rft_project.web.text import plural
 
 LISTED = 50  # exports on the page
 OFFERED = 10  # snapshots to choose from
+ASKED = ("format", "source", "verdict", "topic")  # fields that an address may fill in
 PARTS = {"train": "to train on", "valid": "to check with"}
 
 
@@ -50,15 +51,15 @@ class ExportsPanel:
     kept_days: int = KEPT_DAYS
 
 
-def exports_panel(dataset: Dataset, data: Mapping[str, Any] | None, source: str) -> ExportsPanel:
-    """``data``: what was posted; ``source``: a part of a snapshot to begin with, "" for the records."""
+def exports_panel(dataset: Dataset, data: Mapping[str, Any] | None, query: Mapping[str, str]) -> ExportsPanel:
+    """``data``: what was posted; ``query``: what the address begins with, by the names of the form's fields."""
     leaves = [*dataset.topics.leaves(), UNKNOWN] if dataset.topics.topics else []
     form = ExportForm(
         data,
         sources=_sources(dataset),
         verdicts=[*VERDICTS, ("", "Any verdict")],
         topics=leaves,
-        initial={"format": "canonical", "source": source, "verdict": "valid"},
+        initial={"format": "canonical", "verdict": "valid", **{name: query[name] for name in ASKED if name in query}},
     )
     chosen = form["format"].value()
     cards = [FormatCard(format, format.name == chosen) for format in FORMATS.values()]

@@ -19,9 +19,7 @@ from rft_project.web.regions import region
 @require_http_methods(["GET", "POST"])
 def exports(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
-    panel = panels.exports_panel(
-        dataset, request.POST if request.method == "POST" else None, request.GET.get("source", "")
-    )
+    panel = panels.exports_panel(dataset, request.POST if request.method == "POST" else None, request.GET)
     if request.method == "POST" and panel.form.is_valid():
         try:
             export = domain.start_chosen(dataset, panel.form.to_params(), by=request.user)

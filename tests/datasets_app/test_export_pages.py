@@ -174,6 +174,12 @@ def test_a_part_of_a_split_is_offered_and_exported(dataset: Dataset, owner: Any,
     assert (export.snapshot, exports.chosen_of(export)) == (snapshot, Selection(part="train"))
 
 
+def test_an_address_may_say_what_to_begin_with(dataset: Dataset, owner: Any, client_of: Any) -> None:
+    page = client_of(owner).get(f"/datasets/{dataset.pk}/export/?format=csv&verdict=invalid&gzip=on").content.decode()
+    assert 'aria-describedby="about-csv" checked' in page
+    assert '<option value="invalid" selected>' in page
+
+
 def test_the_page_costs_the_same_for_three_files_as_for_one(ready: Export, owner: Any, client_of: Any) -> None:
     client, address = client_of(owner), f"/datasets/{ready.dataset_id}/export/"
     client.get(address)

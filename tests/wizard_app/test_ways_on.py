@@ -44,6 +44,12 @@ def remote(engine: Any) -> int:
     return len(engine.request("GET", "/v1/fine_tuning/jobs?limit=100")[1]["data"])
 
 
+def test_the_rows_of_a_split_can_be_had_as_files(graded_run: RFTJob, client: Client) -> None:
+    address = f"/datasets/{graded_run.dataset_id}/export/?source={graded_run.snapshot_id}:train"
+    assert f'href="{address}"' in page(client, graded_run, "split")
+    assert f'<option value="{graded_run.snapshot_id}:train" selected>' in client.get(address).content.decode()
+
+
 def test_records_that_change_after_the_split_are_told_and_change_nothing(
     graded_run: RFTJob, client: Client, tmp_path: Path
 ) -> None:
