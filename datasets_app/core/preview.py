@@ -12,8 +12,9 @@ from pathlib import Path
 
 from datasets_app.core.formats import AUTO, FORMATS
 from datasets_app.core.mapping import AS_THE_FORMAT_SAYS, FieldMapping, ItemField, item_fields
-from datasets_app.core.reading import FieldInfo, Rejected, UnreadableFile, list_fields, read_traces
+from datasets_app.core.reading import LIMITS, FieldInfo, Parsed, Rejected, UnreadableFile, list_fields, read_traces
 from datasets_app.core.reading_lines import reason_kind
+from datasets_app.core.reading_tables import csv_rows, delimiter_of
 from datasets_app.core.records import Trace, clean_text
 
 LOOKED_AT = 200  # lines
@@ -73,9 +74,7 @@ def look(path: Path, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_S
     found.items = item_fields(traces)
     found.splits = sum(entry.split for entry in parsed)
     found.examples = [mapping.apply(deepcopy(trace)) for trace in traces[:EXAMPLES]]
-    lines = [entry.size + 1 for entry in parsed if entry.item == 0]  # and the line's end
-    mean = sum(lines) / len(parsed)
-    found.records = len(entries) if whole else _rounded(_unpacked(path) / max(mean, 1), len(entries))
+    found.records = len(entries) if whole else _rounded(_guess(path, entries, parsed), len(entries))
     return found
 
 
@@ -95,18 +94,32 @@ def _rounded(guess: float, least: int) -> int | None:
     return max(least, round(guess / 10**digits) * 10**digits) if guess else None
 
 
-def _unpacked(path: Path) -> float:
-    """About how many bytes of text the file holds; 0 where that cannot be told. Headers are believed: it is a guess."""
-    size = path.stat().st_size
+def _guess(path: Path, entries: list[Parsed | Rejected], parsed: list[Parsed]) -> float:
+    """About how many records the file holds: its text divided by the mean length of what was read of it."""
+    size, last = path.stat().st_size, entries[-1].offset
+    head, text = _text(path, size)
+    if head[:4] == b"PAR1":
+        return len(entries) * size / last if last else 0.0
+    delimiter = delimiter_of(head)
+    if delimiter:  # a row has no names; the record made of it has them all
+        rows = sum(1 for _ in csv_rows(iter([head]), LIMITS.line_bytes, delimiter))
+        return text * rows / len(head)
+    lines = [entry.size + 1 for entry in parsed if entry.item == 0]  # and the line's end
+    return text * len(parsed) / sum(lines) if lines else 0.0
+
+
+def _text(path: Path, size: int) -> tuple[bytes, float]:
+    """The beginning of the text, and about how many bytes of text there are. Headers are believed: it is a guess."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
-        if head[:4] == b"PAR1":
-            return 0.0
         if head[:4] == b"PK\x03\x04":
             with zipfile.ZipFile(file) as archive:
-                return float(sum(member.file_size for member in archive.infolist()))
+                members = [member for member in archive.infolist() if not member.is_dir()]
+                with archive.open(members[0]) as first:
+                    return first.read(_HEAD), float(sum(member.file_size for member in members))
     if head[:2] != b"\x1f\x8b":
-        return float(size)
+        return head, float(size)
     unpack = zlib.decompressobj(wbits=31)
     text = unpack.decompress(head, 64 * _HEAD)
-    return size * len(text) / (len(head) - len(unpack.unconsumed_tail) - len(unpack.unused_data))
+    packed = len(head) - len(unpack.unconsumed_tail) - len(unpack.unused_data)
+    return text[:_HEAD], size * len(text) / packed

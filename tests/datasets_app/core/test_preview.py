@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from datasets_app.core.mapping import FieldMapping
@@ -54,6 +57,21 @@ def test_the_estimate_of_a_whole_file_is_within_a_fifth(tmp_path, lines, packed)
     found = look(path)
     assert found.whole is (lines == LOOKED_AT)
     assert abs(found.records - lines) <= lines / 5
+
+
+def test_the_estimate_of_tables_and_archives_is_within_a_fifth(tmp_path):
+    n = 20_000
+    rows = [f'"[{{""role"": ""user"", ""content"": ""Where is parcel {i}?""}}]",a,b,,,,c' for i in range(n)]
+    (tmp_path / "t.csv").write_text("\n".join(["messages,team,colour,one,two,three,a_long_name_of_a_column", *rows]))
+    with zipfile.ZipFile(tmp_path / "t.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("t.jsonl", "".join(f"{json.dumps(line)}\n" for line in many(n)))
+    pq.write_table(pa.table({"messages": [json.dumps(CHAT["messages"])] * n}), tmp_path / "t.parquet")
+    estimates = {name: look(tmp_path / f"t.{name}").records for name in ("csv", "zip", "parquet")}
+    assert {name: abs(guess - n) <= n / 5 for name, guess in estimates.items()} == {
+        "csv": True,
+        "zip": True,
+        "parquet": True,
+    }
 
 
 def test_a_file_of_nothing_readable_says_why_and_never_raises(tmp_path):
