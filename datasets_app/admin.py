@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from rft_project.jobs.admin import ReadOnly
 
-from .models import ActionRun, Change, Dataset, DatasetRecord, Export, ImportBatch, RejectedLine, Snapshot
+from .models import ActionRun, Change, Dataset, DatasetRecord, Export, ImportBatch, RejectedLine, Snapshot, Upload
 
 
 @admin.register(Dataset)
@@ -24,6 +24,13 @@ class ImportBatchAdmin(ReadOnly):
     ]  # fmt: skip
     list_select_related = ["dataset", "created_by"]
     search_fields = ["filename", "dataset__name"]
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnly):
+    list_display = ["filename", "workspace", "dataset", "received", "size", "created_by", "updated_at"]
+    list_select_related = ["workspace", "dataset", "created_by"]
+    show_full_result_count = False
 
 
 @admin.register(RejectedLine)

@@ -78,7 +78,7 @@ def _still_offered(found: Preview, query: QueryDict) -> QueryDict:
         for name in ("reference_field", "span_id", "session_id"):
             if shown_for and data.get(name) not in paths:
                 data[name] = ""
-    data["shown_for"] = data["format"]
+    data.setlist("shown_for", data.getlist("format"))
     return data
 
 
