@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
 ORDER = 4
@@ -78,9 +78,13 @@ def _reference_tokens(reference: str) -> list[str]:
 
 
 def _matches(found: list[str], wanted: list[str], order: int) -> int:
-    left, right = Counter(_grams(found, order)), Counter(_grams(wanted, order))
-    return sum(min(left[gram], right[gram]) for gram in left.keys() & right.keys())
+    """Runs of ``order`` words that both have, each counted as often as the one that has it less often."""
+    left, right = _grams(found, order), _grams(wanted, order)
+    if order > 1 and len(once := set(right)) == len(right):  # longer runs seldom repeat
+        return len(once.intersection(left))
+    counted, allowed = Counter(left), Counter(right)
+    return sum(min(counted[gram], allowed[gram]) for gram in counted.keys() & allowed.keys())
 
 
-def _grams(words: list[str], order: int) -> Iterable[Hashable]:
-    return words if order == 1 else zip(*(words[start:] for start in range(order)), strict=False)
+def _grams(words: list[str], order: int) -> Sequence[Hashable]:
+    return words if order == 1 else [*zip(*(words[start:] for start in range(order)), strict=False)]
