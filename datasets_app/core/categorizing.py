@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .categorizing_keywords import KeywordMatcher, Match
-from .categorizing_model import Embed, TopicModel
+from .categorizing_model import TopicModel
+from .text_features import Embed, TextFeatures
 from .topics import TopicError, TopicTree
 from .topics_text import essences
 
@@ -92,8 +93,9 @@ class Categorizer:
             raise TopicError("There are no topics to choose from: make topics first.")
         taught = {name: essences(texts) for name, texts in (examples or {}).items() if name in tree.topics}
         sample = _sample([text for text in pool if text.strip()], seed)
-        vectors = _embedded(embed, sample)
-        self._model = TopicModel(tree, self.leaves, embed, taught, vectors, seed)
+        self._features = TextFeatures(embed, essences(sample))
+        vectors = self._vectors(sample)
+        self._model = TopicModel(tree, self.leaves, self._features, taught, vectors, seed)
         self._keywords = KeywordMatcher(tree, self.leaves)
         self._resembles = RESEMBLES[0]
         self._learn_from(sample, vectors, taught)
@@ -108,12 +110,15 @@ class Categorizer:
         return done
 
     def _assign(self, texts: Sequence[str]) -> list[Assignment]:
-        vectors = _embedded(self.embed, [text if text.strip() else " " for text in texts])
+        vectors = self._vectors([text if text.strip() else " " for text in texts])
         probability, nearest = self._model.probabilities(vectors)
         found = [
             self._one(text, row, float(closest)) for text, row, closest in zip(texts, probability, nearest, strict=True)
         ]
         return self._helped(texts, found) if self.helper is not None else found
+
+    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._features(essences(texts)) if texts else np.zeros((0, 0), np.float32)
 
     def _one(self, text: str, row: NDArray[np.float32], closest: float) -> Assignment:
         if not text.strip():
@@ -173,13 +178,6 @@ class Categorizer:
         self._keywords.learn(texts, topics, sure)
 
 
-def review_order(assignments: Sequence[Assignment]) -> list[int]:
-    """Indices of the records that need review, most informative first: those nearest to a toss-up between known topics,
-    then the unknown ones."""
-    waiting = [index for index, item in enumerate(assignments) if item.needs_review]
-    return sorted(waiting, key=lambda i: (assignments[i].topic is None, -assignments[i].confidence, i))
-
-
 def band(assignment: Assignment) -> str:
     """``high``, ``medium`` or ``review``, as the page counts them."""
     if assignment.needs_review:
@@ -202,7 +200,3 @@ def _sample(texts: Sequence[str], seed: int) -> list[str]:
     if len(texts) <= POOL:
         return list(texts)
     return [texts[i] for i in np.sort(np.random.default_rng(seed).choice(len(texts), POOL, replace=False))]
-
-
-def _embedded(embed: Embed, texts: Sequence[str]) -> NDArray[np.float32]:
-    return np.asarray(embed(essences(texts)), np.float32) if texts else np.zeros((0, 0), np.float32)

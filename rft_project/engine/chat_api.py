@@ -19,16 +19,15 @@ from rft_project.engine.base import Prompt
 from rft_project.engine.http import json_body
 from rft_project.engine.inference import Answered, Busy
 from rft_project.engine.models import (
-    EMBEDDING_FIELDS,
     MOST_ANSWER_TOKENS,
     ModelUnavailable,
     NoSuchModel,
     available,
+    embedding_fields,
 )
 from rft_project.engine.validation import check_messages
 from rft_project.engine.wire import ApiError
-from rft_project.platforms.static_embeddings import DIMENSIONS, embed
-from rft_project.platforms.static_embeddings import MODEL_ID as EMBEDDING_MODEL
+from rft_project.platforms.embeddings import EmbeddingModel, embedding_model, installed
 from rft_project.platforms.types import JsonDict
 
 MOST_CHOICES = 128
@@ -59,7 +58,7 @@ def get_model(request: Request) -> Response:
 def _models(request: Request) -> list[JsonDict]:
     started: int = request.app.state.started_at
     models = [_model(base.id, started, base.fields) for base in available()]
-    models.append(_model(EMBEDDING_MODEL, started, EMBEDDING_FIELDS))
+    models += [_model(model.id, started, embedding_fields(model)) for model in installed()]
     for job, made_at in request.app.state.store.tuned_models():
         models.append(_model(str(job.fine_tuned_model), made_at, {"base": job.model, "job": job.id}))
     return models
@@ -195,8 +194,8 @@ def _event(chunk: JsonDict) -> str:
 
 async def embeddings(request: Request) -> Response:
     body = await json_body(request)
-    texts = _inputs(body)
-    vectors = await run_in_threadpool(embed, texts)
+    model, texts = _embedding_model(body), _inputs(body)
+    vectors = await run_in_threadpool(model.embed, texts)
     encoded = body.get("encoding_format") == "base64"
     data = [
         {
@@ -208,15 +207,21 @@ async def embeddings(request: Request) -> Response:
     ]
     words = sum(len(text.split()) for text in texts)
     usage = {"prompt_tokens": words, "total_tokens": words}
-    return JSONResponse({"object": "list", "model": EMBEDDING_MODEL, "data": data, "usage": usage})
+    return JSONResponse({"object": "list", "model": model.id, "data": data, "usage": usage})
+
+
+def _embedding_model(body: JsonDict) -> EmbeddingModel:
+    try:
+        model = embedding_model(str(body.get("model")))
+    except LookupError as error:
+        raise ApiError(404, str(error), code="model_not_found", param="model") from None
+    if body.get("dimensions") not in (None, model.dimensions):
+        message = f"Its vectors have {model.dimensions} dimensions."
+        raise ApiError(400, message, code="invalid_value", param="dimensions")
+    return model
 
 
 def _inputs(body: JsonDict) -> list[str]:
-    if body.get("model") != EMBEDDING_MODEL:
-        message = f"This engine embeds with the model “{EMBEDDING_MODEL}” only."
-        raise ApiError(404, message, code="model_not_found", param="model")
-    if body.get("dimensions") not in (None, DIMENSIONS):
-        raise ApiError(400, f"Its vectors have {DIMENSIONS} dimensions.", code="invalid_value", param="dimensions")
     texts = [body["input"]] if isinstance(body.get("input"), str) else body.get("input")
     if not isinstance(texts, list) or not 1 <= len(texts) <= MOST_INPUTS:
         raise ApiError(400, f"Give a text, or a list of 1 to {MOST_INPUTS} texts.", code="invalid_value", param="input")

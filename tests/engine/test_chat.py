@@ -14,7 +14,7 @@ import pytest
 
 from rft_project.engine.http import Gate
 from rft_project.engine.wire import ApiError
-from rft_project.platforms.static_embeddings import embed
+from rft_project.platforms.embeddings import installed
 from tests.engine.process import Engine
 
 CHAT = "/v1/chat/completions"
@@ -166,10 +166,12 @@ def test_unknown_addresses(engine: Engine) -> None:
 def test_embeddings_are_those_of_the_library(engine: Engine) -> None:
     texts = ["a lost card", "please refund me", ""]
     with openai.OpenAI(base_url=engine.url, api_key="none", max_retries=0) as client:
-        answer = client.embeddings.create(model="static", input=texts)  # base64 on the wire
-        plain = client.embeddings.create(model="static", input=texts, encoding_format="float")
-    for found in (answer, plain):
-        assert np.allclose([row.embedding for row in found.data], embed(texts), atol=1e-6)
+        for model in installed():
+            answer = client.embeddings.create(model=model.id, input=texts)  # base64 on the wire
+            plain = client.embeddings.create(model=model.id, input=texts, encoding_format="float")
+            for found in (answer, plain):
+                assert found.model == model.id
+                assert np.allclose([row.embedding for row in found.data], model.embed(texts), atol=1e-6)
     assert engine.request("POST", "/v1/embeddings", {"model": "ada", "input": "x"})[0] == 404
     assert engine.request("POST", "/v1/embeddings", {"model": "static", "input": []})[0] == 400
     assert engine.request("POST", "/v1/embeddings", {"model": "static", "input": ["x"], "dimensions": 8})[0] == 400
@@ -220,7 +222,7 @@ def test_without_the_language_models_packages_only_the_classifier_is_there(own_e
     )
     engine = own_engine(environment={"PYTHONPATH": str(tmp_path / "light")})
     ids = [model["id"] for model in engine.request("GET", "/v1/models")[1]["data"]]
-    assert ids == ["classifier", "static"]
+    assert ids == ["classifier", *(model.id for model in installed())]
     body = {"model": "smollm2-135m-instruct", "messages": [{"role": "user", "content": "x"}]}
     status, answer = engine.request("POST", CHAT, body)
     assert status == 404

@@ -13,7 +13,6 @@ from datasets_app.core.categorizing import (
     band,
     manual,
     moved,
-    review_order,
 )
 from datasets_app.core.topics import TopicError, TopicTree, flat_tree, parse_tree, snake_name
 from rft_project.platforms.static_embeddings import embed
@@ -158,7 +157,7 @@ def test_progress_is_true() -> None:
     assert len(found) == 4800
 
 
-def test_bands_and_the_review_queue() -> None:
+def test_bands() -> None:
     rows = [
         Assignment("a", 0.9, Method.EMBEDDING, False),
         Assignment("a", 0.6, Method.EMBEDDING, False),
@@ -168,7 +167,6 @@ def test_bands_and_the_review_queue() -> None:
         manual("a"),
     ]
     assert [band(row) for row in rows] == ["high", "medium", "review", "review", "review", "high"]
-    assert review_order(rows) == [4, 2, 3]
     assert manual(None) == Assignment(None, 1.0, Method.MANUAL, False)
 
 
@@ -192,17 +190,21 @@ def calibration_error(found: Sequence[Assignment], truth: Sequence[str]) -> floa
     )
 
 
+def named(found: Sequence[Assignment], truth: Sequence[str]) -> tuple[float, float, float]:
+    """(accuracy, calibration error, error rate of what needs review ÷ that of the rest)."""
+    wrong = np.array([item.topic != right for item, right in zip(found, truth, strict=True)])
+    review = np.array([item.needs_review for item in found])
+    return accuracy(found, truth), calibration_error(found, truth), float(wrong[review].mean() / wrong[~review].mean())
+
+
 def test_banking77_from_names_alone() -> None:
     texts, intents = banking77()
     truth = [snake_name(intent) for intent in intents]
     found = Categorizer(flat_tree({name: ("", []) for name in sorted(set(truth))}), embed, pool=texts).assign(texts)
-    assert accuracy(found, truth) > 0.58  # nearest name on the same embedding: 0.560
-    assert calibration_error(found, truth) <= 0.06
-    wrong = [item.topic != right for item, right in zip(found, truth, strict=True)]
-    review = [item.needs_review for item in found]
-    flagged = np.mean([bad for bad, flag in zip(wrong, review, strict=True) if flag])
-    passed = np.mean([bad for bad, flag in zip(wrong, review, strict=True) if not flag])
-    assert flagged >= 2.5 * passed
+    right, calibration, review = named(found, truth)
+    assert right > 0.59  # nearest name on the same embedding: 0.560
+    assert calibration <= 0.05
+    assert review >= 2.5
 
 
 def test_banking77_taught_with_five_labels_each() -> None:
@@ -214,6 +216,7 @@ def test_banking77_taught_with_five_labels_each() -> None:
     rest = np.setdiff1d(np.arange(len(texts)), np.concatenate(list(chosen.values())))
     examples = {name: [texts[i] for i in found] for name, found in chosen.items()}
     categorizer = Categorizer(flat_tree({name: ("", []) for name in names}), embed, pool=texts, examples=examples)
-    found = categorizer.assign([texts[i] for i in rest])
-    assert accuracy(found, truth[rest].tolist()) > 0.75  # logistic regression on the same embedding: 0.744
-    assert calibration_error(found, truth[rest].tolist()) <= 0.065
+    right, calibration, review = named(categorizer.assign([texts[i] for i in rest]), truth[rest].tolist())
+    assert right > 0.77  # logistic regression on the same embedding: 0.744
+    assert calibration <= 0.065
+    assert review >= 3.0

