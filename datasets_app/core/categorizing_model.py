@@ -170,7 +170,7 @@ class TopicModel:
 class _Neighbours(NamedTuple):
     """Indices into the pool [n, neighbours] and weights that add up to 1 per row."""
 
-    index: NDArray[np.int64]
+    rows: NDArray[np.int64]
     weight: Floats
 
     @classmethod
@@ -215,9 +215,9 @@ def softmax(logits: Floats) -> Floats:
 
 def _smoothed(own: Floats, pool: Floats, near: _Neighbours, share: float = SMOOTH) -> Floats:
     """``own`` [n, leaves] averaged with the probabilities of the neighbours in the pool [pool, leaves]."""
-    total = np.zeros((len(near.index), pool.shape[1]), np.float32)
-    for column in range(near.index.shape[1]):  # one at a time: [n, neighbours, leaves] would not fit in memory
-        total += near.weight[:, column, None] * pool[near.index[:, column]]
+    total = np.zeros((len(near.rows), pool.shape[1]), np.float32)
+    for column in range(near.rows.shape[1]):  # one at a time: [n, neighbours, leaves] would not fit in memory
+        total += near.weight[:, column, None] * pool[near.rows[:, column]]
     return np.asarray((1.0 - share) * own + share * total, np.float32)
 
 

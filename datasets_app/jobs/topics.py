@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -12,12 +13,13 @@ from datasets_app.core.records import encode_json
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.core.topics_auto import auto_topics
 from datasets_app.counters import take_turn
+from datasets_app.embedding import topic_embeddings
 from datasets_app.helper import helper_of
 from datasets_app.models import VALID, Dataset, DatasetRecord
 from datasets_app.topic_commands import replace_tree
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, JobFailed
-from rft_project.platforms.static_embeddings import embed
+from rft_project.platforms.embeddings import Vectors
 from rft_project.platforms.types import last_user_text
 
 BATCH = 1000
@@ -41,7 +43,7 @@ def run_topics(ctx: JobContext) -> dict[str, Any]:
     ctx.progress.begin("Looking for groups", total=0, note=f"{len(records):,} messages compared with each other")
     helper = helper_of(dataset.workspace, ctx.log)
     labeller = helper.label if helper is not None else None
-    found = auto_topics(texts, lambda batch: embed(batch), k=ctx.params.get("clusters"), labeller=labeller)
+    found = auto_topics(texts, _embeddings(), k=ctx.params.get("clusters"), labeller=labeller)
     if not found.tree.topics:
         raise JobFailed("The messages do not fall into groups that could be named; choose a template instead.", "none")
     ctx.check()
@@ -75,7 +77,7 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
     helper = helper_of(dataset.workspace, ctx.log)
     categorizer = Categorizer(
         tree,
-        lambda batch: embed(batch),
+        _embeddings(),
         examples=_taught(dataset),
         pool=_pool(dataset),
         helper=helper.sort if helper is not None else None,
@@ -96,6 +98,13 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
     if _topics_now(dataset) != topics:
         raise Again
     return _summary(dataset)
+
+
+def _embeddings() -> Callable[[Sequence[str]], Vectors]:
+    try:
+        return topic_embeddings()
+    except LookupError as error:
+        raise JobFailed(str(error), "embeddings") from None
 
 
 def _mark(hierarchy: dict[str, Any]) -> str:
