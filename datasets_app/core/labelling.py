@@ -19,8 +19,10 @@ from .topics import UNKNOWN, snake_name
 KEYWORDS = (5, 10)
 HELD_BY = 0.06  # share of a group's texts that must have a term for it to be a keyword
 NAMING = 0.12  # share that must have a term for it to name the group; a group without one is junk
+BELIEVED = 0.28  # share of a group's texts that must have one of the words of its name, or nobody would believe it
 PAIR_BONUS = 1.35  # two words say more than one
 PAIR_NEAR, PAIR_HELD = 0.5, 0.35  # of the best term's score and share: from here a pair of words names the group
+PARTICLE_HELD = 0.6  # of a verb's share: from here its particle belongs to the name
 EXAMPLES = 20  # shown to a helper model
 MAX_WORDS = 400  # of one text that are looked at
 _WORD = re.compile(r"[a-z][a-z'’]*[a-z]|[a-z]", re.IGNORECASE)
@@ -72,12 +74,17 @@ def group_terms(groups: Sequence[Sequence[str]]) -> list[list[Term]]:
     return [_ranked(counter, len(texts), mean_share, forms) for texts, counter in zip(groups, counts, strict=True)]
 
 
-def label_groups(groups: Sequence[Sequence[str]], labeller: Labeller | None = None) -> list[Label | None]:
-    """A label per group of texts (typical ones first), names unique; ``None`` for a group nothing holds together."""
+def label_groups(
+    groups: Sequence[Sequence[str]], labeller: Labeller | None = None, strict: bool = True
+) -> list[Label | None]:
+    """A label per group of texts (typical ones first), names unique; ``None`` for a group nothing holds together.
+
+    ``strict``: nor for one whose best name few of its texts would have a word of.
+    """
     taken: list[str] = []
     labels: list[Label | None] = []
     for texts, terms in zip(groups, group_terms(groups), strict=True):
-        label = _leaf_label(terms, texts, taken)
+        label = _leaf_label(terms, texts, taken, strict)
         if label is not None and labeller is not None:
             label = _helped(labeller(list(texts[:EXAMPLES]), label.keywords, list(taken)), label, taken)
         labels.append(label)
@@ -107,7 +114,8 @@ def _terms(text: str) -> Iterable[tuple[tuple[str, ...], str]]:
     for index, word in enumerate(words):
         if not _content(word):
             continue
-        yield (_singular(word),), word
+        if word not in PARTICLES:
+            yield (_singular(word),), word
         follower = words[index + 1] if index + 1 < len(words) else ""
         if _content(follower) or follower in PARTICLES:
             yield (_singular(word), _singular(follower)), f"{word} {follower}"
@@ -143,28 +151,52 @@ def _ranked(
     return sorted(terms, key=lambda term: (-term.score, term.text))
 
 
-def _leaf_label(terms: Sequence[Term], texts: Sequence[str], taken: Sequence[str]) -> Label | None:
+def _leaf_label(terms: Sequence[Term], texts: Sequence[str], taken: Sequence[str], strict: bool) -> Label | None:
     """The label of one group from its ranked terms; ``None`` when no term is common enough to name it.
 
     Named after a pair of words where one is nearly as telling as the best term, else after the two best words, in the
     order in which people write them.
     """
-    naming = [term for term in terms if term.share >= NAMING]
+    naming = [term for term in terms if term.share >= NAMING or not strict]
     if not naming:
         return None
     best = naming[0]
     pairs = (term for term in naming if " " in term.text and term.share >= PAIR_HELD * best.share)
-    lead = next((term for term in pairs if term.score >= PAIR_NEAR * best.score), best)
+    pair = next((term for term in pairs if term.score >= PAIR_NEAR * best.score), best)
+    for lead in dict.fromkeys((pair, *(term for term in naming if " " not in term.text))):
+        words = _name_words(lead, (*naming, *terms), texts, taken)
+        if not strict or _share_with(words, texts) >= BELIEVED:
+            keywords = _distinct(terms)
+            return Label(_unique(snake_name(" ".join(words)), taken), describe_terms(keywords), keywords, lead.share)
+    return None
+
+
+def _name_words(lead: Term, terms: Sequence[Term], texts: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """The lead's words, with another one where it has only one; with more until no other group is called so."""
     words = lead.text.split()
-    more = (word for term in (*naming, *terms) for word in term.text.split() if _new(word, words))
+    more = (word for term in terms for word in term.text.split() if _new(word, words))
     if len(words) == 1 and (second := next(more, None)) is not None:
-        words = _in_order(words[0], second, texts)
-    name = snake_name(" ".join(words))
-    while name in (*taken, UNKNOWN, "") and (word := next(more, None)) is not None:
+        words = [part for word in _in_order(words[0], second, texts) for part in _with_particle(word, terms)]
+    while snake_name(" ".join(words)) in (*taken, UNKNOWN, "") and (word := next(more, None)) is not None:
         words.append(word)
-        name = snake_name(" ".join(words))
-    keywords = _distinct(terms)
-    return Label(_unique(name, taken), describe_terms(keywords), keywords, lead.share)
+    return words
+
+
+def _share_with(words: Sequence[str], texts: Sequence[str]) -> float:
+    """Share of the texts that have any of the words, plural and singular alike."""
+    wanted = {_singular(word) for word in words if word not in PARTICLES}
+    having = sum(any(_singular(word.lower()) in wanted for word in _WORD.findall(text)) for text in texts)
+    return having / max(1, len(texts))
+
+
+def _with_particle(word: str, terms: Sequence[Term]) -> list[str]:
+    """``log`` as "log in" where that is how most texts of the group have it."""
+    share = next((term.share for term in terms if term.text == word), 0.0)
+    for term in terms:
+        first, _, last = term.text.partition(" ")
+        if first == word and last in PARTICLES and term.share >= PARTICLE_HELD * share:
+            return [first, last]
+    return [word]
 
 
 def _group_label(terms: Sequence[Term], number: int, taken: Sequence[str]) -> Label:
@@ -216,7 +248,11 @@ def _distinct(terms: Sequence[Term]) -> list[str]:
 
 def _new(word: str, words: Sequence[str]) -> bool:
     """Whether ``word`` says something ``words`` do not, neither as they are nor in another form."""
-    return _content(word) and not any(_akin(_singular(word), _singular(other)) for other in words)
+    return (
+        _content(word)
+        and word not in PARTICLES
+        and not any(_akin(_singular(word), _singular(other)) for other in words)
+    )
 
 
 def _akin(one: str, other: str) -> bool:

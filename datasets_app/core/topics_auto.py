@@ -68,7 +68,8 @@ def auto_topics(
     vectors: Vectors = np.asarray(embed(core), dtype=np.float32)
     found = cluster(vectors, k=k, seed=seed)
     members = [[core[i] for i in found.members(c)[:LABEL_TEXTS]] for c in range(found.k)]
-    labels = label_groups(members, labeller)
+    # who asks for a number gets it; what the data chose must be worth believing
+    labels = label_groups(members, labeller, strict=k is None)
     tree = _tree(labels, members, found, labeller)
     assignments = [AutoAssignment(None, 0.0)] * len(texts)
     for index, at, confidence in zip(present, found.labels.tolist(), found.confidence.tolist(), strict=True):

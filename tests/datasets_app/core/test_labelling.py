@@ -81,3 +81,29 @@ def test_a_helper_model_names_where_it_can() -> None:
     assert helped[2:] == own[2:]
     assert seen[0] == (16, [])
     assert seen[1] == (16, ["money_back"])
+
+
+def test_a_verb_keeps_its_particle_in_the_name() -> None:
+    texts = [
+        "password wrong",
+        "my password",
+        "which password",
+        "password, log in",
+        "log in, password",
+        "password: log in",
+    ]
+    labels = label_groups([[*texts, *(["a password"] * 4)], ["parcel late"] * 3])
+    assert labels[0] is not None
+    assert labels[0].name == "password_log_in"
+
+
+def test_a_name_that_few_of_the_texts_would_believe_is_none() -> None:
+    """Eight pairs of texts with a word of their own each: the best word is in an eighth of the group."""
+    words = ["vacuum", "kettle", "grinder", "toaster", "doorbell", "heater", "blanket", "purifier"]
+    mixture = [f"{word} {index}" for word in words for index in range(2)]
+    labels = label_groups([mixture, ["parcel late", "parcel lost", "parcel gone"]])
+    assert labels[0] is None
+    assert labels[1] is not None
+    asked_for = label_groups([mixture], strict=False)
+    assert asked_for[0] is not None
+    assert asked_for[0].coverage == 2 / 16
