@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Case, Q, Sum, Value, When
 
 from datasets_app.core.coverage import CoverageReport, coverage, leaf_counts
 from datasets_app.core.readiness import DatasetFacts
@@ -48,29 +48,28 @@ def coverage_report(dataset: Dataset, facts: DatasetFacts | None = None) -> Cove
 
 
 def dataset_facts(dataset: Dataset) -> DatasetFacts:
-    grouped = (
-        dataset.record_counts.values("verdict", "topic", "is_generated", "needs_review", "checked_by")
-        .annotate(n=Sum("n"))
-        .order_by()
-    )
-    digest = rules_digest(dataset)
-    tree = dataset.topics
-    all_counts: dict[str | None, int] = {}
-    trace_counts: dict[str | None, int] = {}
+    """One row per topic of the valid records, and one per other verdict: every page asks for this."""
+    topic_of_valid = Case(When(verdict=VALID, then="topic"), default=Value(""))
+    grouped = dataset.record_counts.values_list("verdict", topic_of_valid).order_by()
+    tree, all_counts, trace_counts = dataset.topics, dict[str | None, int](), dict[str | None, int]()
     total = valid = unchecked = generated = review = 0
-    for row in grouped:
-        n, topic = row["n"], row["topic"] or None
+    for verdict, topic, n, made, doubtful, checked in grouped.annotate(
+        n_all=Sum("n"),
+        n_generated=Sum("n", filter=Q(is_generated=True), default=0),
+        n_doubtful=Sum("n", filter=Q(needs_review=True), default=0),
+        n_checked=Sum("n", filter=Q(checked_by=rules_digest(dataset)), default=0),
+    ):
         total += n
-        unchecked += n if row["checked_by"] != digest else 0
-        if row["verdict"] != VALID:
+        unchecked += n - checked
+        if verdict != VALID:
             continue
         valid += n
-        generated += n if row["is_generated"] else 0
+        generated += made
         # An unknown record is already counted as unknown; "needs review" is what has a topic and may be wrong.
-        review += n if row["needs_review"] and topic not in (None, UNKNOWN) else 0
-        all_counts[topic] = all_counts.get(topic, 0) + n
-        if not row["is_generated"]:
-            trace_counts[topic] = trace_counts.get(topic, 0) + n
+        review += doubtful if topic not in ("", UNKNOWN) else 0
+        all_counts[topic or None] = n
+        if n > made:
+            trace_counts[topic or None] = n - made
     leaves, unknown, uncategorized = leaf_counts(tree, all_counts)
     return DatasetFacts(
         total=total,
