@@ -429,7 +429,7 @@ def many(workspace: Any, count: int) -> Dataset:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("format", "most"), [("openai", 20_000), ("parquet", 10_000)])
+@pytest.mark.parametrize(("format", "most"), [("openai", 20_000), ("parquet", 12_000)])
 def test_memory_is_flat_in_the_number_of_records(workspace: Any, format: str, most: int) -> None:
     peaks = []
     for count in (most // 4, most):

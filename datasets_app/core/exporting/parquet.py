@@ -51,6 +51,7 @@ def write(lines: Path, target: Path, columns: Columns) -> None:
     ):
         while group := [decoded(line) for line in islice(_rows(source), ROW_GROUP)]:
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            del group  # before the next one is read
 
 
 def _rows(source: Any) -> Iterator[bytes]:
