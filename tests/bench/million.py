@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from datasets_app.actions import SANITIZE
 from datasets_app.core.hygiene import TokenSummary, build_report
-from datasets_app.models import ActionRun, Dataset, DatasetRecord, RawRecord
+from datasets_app.models import ActionRun, Dataset, DatasetRecord, RawRecord, RecordText, SearchIndex
 from rft_project.connections.models import Membership, Workspace
 from rft_project.jobs.models import Job, State
 from tests.bench import data
@@ -46,10 +46,24 @@ def dataset_of(count: int) -> Dataset:
         )
         _fill(dataset, size)
         _checked(dataset)
+        _searchable(dataset)
         found.append(dataset)
     with connection.cursor() as cursor:  # what autovacuum does by itself after a while
         cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "PRAGMA optimize")
     return found[-1]
+
+
+def _searchable(dataset: Dataset) -> None:
+    """The words of the records, of what lists show of them; the job that makes them is measured elsewhere."""
+    newest = dataset.records.order_by("-pk").values_list("pk", flat=True)[0]
+    texts = RecordText._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {texts} (record_id, dataset_id, words, stale) SELECT id, dataset_id, lower(preview), FALSE "
+            f"FROM {RECORDS} WHERE dataset_id = %s ORDER BY id",
+            [dataset.pk],
+        )
+    SearchIndex.objects.create(dataset=dataset, upto=newest)
 
 
 def _checked(dataset: Dataset) -> None:

@@ -78,7 +78,7 @@ def pages(dataset: Dataset) -> list[Figures]:
 
     for name, path in _other_pages(dataset).items():
         opened(name, path, {})
-    records = reverse("datasets:dataset", args=[dataset.pk])
+    records = reverse("datasets:records", args=[dataset.pk])
     keys = dataset.records.order_by("pk").values_list("pk", flat=True)
     deep = keys[0] + dataset.records.count() // 50
     for name, query in VIEWS.items():
@@ -145,7 +145,7 @@ def changes(dataset: Dataset) -> list[Figures]:
     chosen = bulk.Selection.all_matching(dataset, Where(topic=topic_name(0)))
     found = []
     for name, action, values in (
-        ("set topic", "set_topic", {"topic": topic_name(1)}),
+        ("set topic", "set_topic", {"into": topic_name(1)}),
         ("delete", "delete", {}),
     ):
         number = chosen.records(dataset).count()
