@@ -14,7 +14,17 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from datasets_app.core.formats import AUTO, FORMATS, SPANS, UNKNOWN_FORMAT, detect, items_of, readings, recognise
+from datasets_app.core.formats import (
+    AUTO,
+    FORMATS,
+    SPANS,
+    UNKNOWN_FORMAT,
+    detect,
+    items_of,
+    parse,
+    readings,
+    recognise,
+)
 from datasets_app.core.joining import WINDOW, Call, call_of, inner_calls
 from datasets_app.core.mapping import AS_THE_FORMAT_SAYS, FieldMapping
 from datasets_app.core.reading_lines import LIMITS, Limits, Line, Rejected, UnreadableFile, open_lines, rejected
@@ -94,10 +104,11 @@ def read_traces(
     fallback = _format_of(sample, path.name) if format == AUTO else format
     if fallback not in FORMATS:
         raise UnreadableFile(f"There is no format named {format}; use auto or one of {', '.join(FORMATS)}.")
-    entries = _entries(_from_near(chain(sample, lines), start_line), format, fallback)
-    told = _one_rejection_per_line(_without_outer(entries))
-    for entry in islice((entry for entry in told if entry.line > start_line), limit):
-        if isinstance(entry, Parsed):
+    told = _told(_from_near(chain(sample, lines), start_line), format, fallback)
+    if start_line:
+        told = (entry for entry in told if entry.line > start_line)
+    for entry in islice(told, limit):
+        if mapping is not AS_THE_FORMAT_SAYS and isinstance(entry, Parsed):
             mapping.apply(entry.trace)
         yield entry
 
@@ -195,7 +206,35 @@ def _from_near(lines: Iterable[_Decoded | Line | Rejected], start_line: int) -> 
         yield _decode(line)
 
 
+def _told(lines: Iterator[_Decoded | Rejected], format: str, fallback: str) -> Iterator[Parsed | Rejected]:
+    """What becomes of the lines. Up to the first span or container each line is one entry and is told at once."""
+    for line in lines:
+        entry = _alone(line, format, fallback)
+        if entry is None:
+            entries = _entries(chain([line], lines), format, fallback)
+            yield from _one_rejection_per_line(_without_outer(entries))
+            return
+        yield entry
+
+
+def _alone(entry: _Decoded | Rejected, format: str, fallback: str) -> Parsed | Rejected | None:
+    """The entry of a line that has nothing to do with other lines, or None where it may have."""
+    if isinstance(entry, Rejected):
+        return entry
+    value = entry.value
+    name = recognise(value) if format == AUTO else format
+    if name in SPANS or ((name is None or format != AUTO) and items_of(value) is not None):
+        return None
+    line = entry.line
+    try:
+        trace = parse(value, name or fallback)
+    except Unreadable as error:
+        return rejected(line, str(error))
+    return Parsed(line.number, line.key, name or fallback, trace, line.where, line.offset, len(line.raw))
+
+
 def _entries(lines: Iterable[_Decoded | Rejected], format: str, fallback: str) -> Iterator[Parsed | Rejected]:
+    """One entry for each record in each line, and for each thing in it that is refused."""
     for entry in lines:
         if isinstance(entry, Rejected):
             yield entry

@@ -48,7 +48,6 @@ MARKED: tuple[Format, ...] = (
     otel.VERCEL,
     otel.OPENLLMETRY,
     otel.GENAI,
-    otel.OTHER,
 )
 MARKS = frozenset(
     {"request_body", "signed_body_url", "call_type", "operation_name", "schemaType", "run_type"}
@@ -68,8 +67,8 @@ OTHERS: tuple[Format, ...] = (
 )
 TABLE: tuple[Format, ...] = (*COMMON, *OTHERS, *MARKED)
 _UNMARKED = (*COMMON, *OTHERS)
-_ALL = (*MARKED, *COMMON, *OTHERS)
-FORMATS: dict[str, Format] = {f.name: f for f in TABLE}
+_ALL = (*MARKED, otel.OTHER, *COMMON, *OTHERS)
+FORMATS: dict[str, Format] = {f.name: f for f in (*TABLE, otel.OTHER)}
 # Formats whose records are spans: one call may be logged at several levels.
 SPANS = frozenset(
     {"vllora", "langsmith", "langfuse", "litellm", "openinference", "vercel_ai", "openllmetry", "otel_genai"}

@@ -14,6 +14,7 @@ from rft_project.platforms.types import JsonDict, text_of
 # OpenAI's own later and earlier words for two of the four roles.
 _OPENAI_ROLES = {"developer": "system", "function": "tool"}
 _SESSION_KEYS = ("session_id", "conversation_id", "thread_id", "sessionId", "conversationId", "threadId", "session.id")
+_ANY_SESSION = frozenset(_SESSION_KEYS)
 _OUTPUT_KEYS = ("messages", "tool_calls", "finish_reason")
 
 
@@ -40,7 +41,7 @@ class Format:
 def session_of(*places: Any) -> str:
     """Id of the session, conversation or thread that the first of these objects names; '' where none does."""
     for place in places:
-        if isinstance(place, dict):
+        if isinstance(place, dict) and not _ANY_SESSION.isdisjoint(place):
             for name in _SESSION_KEYS:
                 if name in place and (found := clean_id(place[name])):
                     return found
