@@ -119,7 +119,7 @@ def receive(upload: Upload, offset: int, length: int, body: Readable) -> Upload:
         raise NotHere(upload)
     if length != min(CHUNK, upload.size - offset):
         raise Refused(f"A part of {length:,} bytes was sent at byte {offset:,}, which cannot be right; try again.")
-    if shutil.disk_usage(Path(upload.path).parent).free < SPARE + length:
+    if _free(Path(upload.path).parent) < SPARE + length:
         raise Refused(
             "The disk of the server is nearly full. Free some space, then press Resume; nothing sent so far is lost.",
             "disk",
@@ -161,9 +161,20 @@ def _write_at(path: Path, offset: int, chunk: bytes) -> None:
             file.seek(offset)
             file.write(chunk)
     except OSError as error:
-        raise Refused(
-            f"The file could not be kept: {error.strerror}. Free some space, then press Resume.", "disk"
-        ) from error
+        raise _not_kept(error) from error
+
+
+def _not_kept(error: OSError) -> Refused:
+    return Refused(f"The file could not be kept: {error.strerror}. Free some space, then press Resume.", "disk")
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are free where the folder is, which is made. Raises Refused."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return shutil.disk_usage(folder).free
+    except OSError as error:
+        raise _not_kept(error) from error
 
 
 def _require_whole(upload: Upload) -> None:
@@ -223,9 +234,7 @@ def forget_stale() -> None:
 
 def require_room(workspace: Workspace, size: int) -> None:
     """Raises Refused where the file would fill the disk, or the share of it that one workspace may use."""
-    folder = settings.UPLOAD_DIR
-    folder.mkdir(parents=True, exist_ok=True)
-    free = max(0, shutil.disk_usage(folder).free - SPARE - _on_its_way(Upload.objects.all()))
+    free = max(0, _free(settings.UPLOAD_DIR) - SPARE - _on_its_way(Upload.objects.all()))
     if size > free:
         raise Refused(
             f"The disk of the server has room for {sized(free)}; this file needs {sized(size)}. "

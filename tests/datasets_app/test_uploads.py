@@ -112,6 +112,22 @@ def test_a_torn_part_counts_for_nothing_and_is_sent_again(begin):
     assert Path(give_all(upload, BODY).path).read_bytes() == BODY
 
 
+def test_what_a_killed_server_wrote_and_did_not_count_is_written_over(begin):
+    upload = give(begin(), BODY)
+    with Path(upload.path).open("ab") as file:
+        file.write(b"?" * CHUNK)  # of a part whose transaction was lost
+    assert Path(give_all(begin(), BODY).path).read_bytes() == BODY
+
+
+def test_a_disk_that_cannot_be_written_is_a_sentence_and_what_was_sent_counts(begin, tmp_path):
+    upload = give(begin(), BODY)
+    Upload.objects.update(path="/proc/nothing/here.jsonl")
+    with pytest.raises(Refused, match=r"^The file could not be kept: No such file or directory\. Free some space"):
+        give(upload, BODY)
+    Upload.objects.update(path=upload.path)
+    assert Path(give_all(Upload.objects.get(), BODY).path).read_bytes() == BODY
+
+
 def test_two_tabs_with_one_file_make_one_import(begin):
     one, two = begin(), begin()
     give(one, BODY)
