@@ -53,7 +53,7 @@ def preview_panel(batch: ImportBatch, query: QueryDict) -> PreviewPanel:
     if not found.error or len(query):
         form = import_form(found, _still_offered(found, query), others=waiting(batch.dataset).count() - 1)
         if form.is_valid() and not found.error:
-            found = look(Path(batch.path), form.cleaned_data["format"], form.mapping())
+            found = found.mapped(form.mapping())
     others = list(waiting(batch.dataset).exclude(pk=batch.pk)[:20])
     page = reverse("datasets:review_import", args=[batch.dataset_id, batch.pk])
     return PreviewPanel(batch, found, form, _earlier(batch), others, page, bool(query))

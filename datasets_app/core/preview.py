@@ -5,8 +5,9 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from datasets_app.core.records import Trace, clean_text
 
 LOOKED_AT = 200  # lines
 EXAMPLES = 3
+_MOST = 16 << 20  # bytes of lines
 _HEAD = 256 << 10  # bytes of a packed file that tell how much it unpacks to
 
 
@@ -52,14 +54,22 @@ class Preview:
     def unreadable(self) -> int:
         return self.read - self.readable
 
+    def mapped(self, mapping: FieldMapping) -> Preview:
+        """The same look, with the examples as an import with this mapping would store them."""
+        return replace(self, examples=[mapping.apply(deepcopy(trace)) for trace in self.examples])
+
 
 def look(path: Path, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_SAYS) -> Preview:
-    """Reads the first ``LOOKED_AT`` lines and stores nothing. Never raises for what a file holds."""
+    """Reads the first ``LOOKED_AT`` lines, fewer where they are huge, and stores nothing.
+
+    Never raises for what a file holds.
+    """
+    reader = read_traces(path, format=format)
     try:
-        entries = list(islice(read_traces(path, format=format), LOOKED_AT + 1))
+        entries = list(_beginning(reader))
+        whole = next(reader, None) is None
     except UnreadableFile as error:
         return Preview(error=str(error))
-    whole, entries = len(entries) <= LOOKED_AT, entries[:LOOKED_AT]
     parsed = [entry for entry in entries if not isinstance(entry, Rejected)]
     refused = [entry for entry in entries if isinstance(entry, Rejected)]
     found = Preview(read=len(entries), readable=len(parsed), troubles=_grouped(refused), whole=whole)
@@ -73,9 +83,18 @@ def look(path: Path, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_S
     found.places = [place for place in list_fields(traces) if clean_text(place.path) == place.path]
     found.items = item_fields(traces)
     found.splits = sum(entry.split for entry in parsed)
-    found.examples = [mapping.apply(deepcopy(trace)) for trace in traces[:EXAMPLES]]
+    found.examples = traces[:EXAMPLES]
     found.records = len(entries) if whole else _rounded(_guess(path, entries, parsed), len(entries))
-    return found
+    return found.mapped(mapping)
+
+
+def _beginning(entries: Iterator[Parsed | Rejected]) -> Iterator[Parsed | Rejected]:
+    size = 0
+    for entry in islice(entries, LOOKED_AT):
+        yield entry
+        size += entry.size if isinstance(entry, Parsed) and entry.item == 0 else 0
+        if size > _MOST:
+            return
 
 
 def _grouped(refused: list[Rejected]) -> list[Trouble]:

@@ -74,6 +74,12 @@ def test_the_estimate_of_tables_and_archives_is_within_a_fifth(tmp_path):
     }
 
 
+def test_huge_lines_are_looked_at_until_there_is_enough(tmp_path):
+    huge = record("x" * (6 << 20))
+    found = look(write_lines(tmp_path / "t.jsonl", *[huge] * 8))
+    assert (found.read, found.whole, found.records) == (3, False, 8)
+
+
 def test_a_file_of_nothing_readable_says_why_and_never_raises(tmp_path):
     path = write_lines(
         tmp_path / "t.jsonl", '{"request": {"model": "m", "messages": []}, "response": {"error": "down"}}'
