@@ -240,10 +240,9 @@ def _entries(lines: Iterable[_Decoded | Rejected], format: str, fallback: str) -
             yield entry
             continue
         line = entry.line
-        for item, (name, trace) in enumerate(readings(entry.value, format, fallback)):
+        for name, trace in readings(entry.value, format, fallback):
             if isinstance(trace, Trace):
-                key = line.key if item == 0 else blake2b(b"%s %d" % (line.key, item), digest_size=16).digest()
-                yield Parsed(line.number, key, name, trace, line.where, line.offset, len(line.raw), item)
+                yield Parsed(line.number, line.key, name, trace, line.where, line.offset, len(line.raw))
             else:
                 yield rejected(line, str(trace))
 
@@ -265,7 +264,7 @@ def _call(entry: Parsed | Rejected) -> Call | None:
 
 
 def _one_rejection_per_line(entries: Iterable[Parsed | Rejected]) -> Iterator[Parsed | Rejected]:
-    """Of the calls that one line holds, those left out are told together, behind those that were read."""
+    """Of the calls that one line holds, those read are numbered, and those left out told together behind them."""
     read = 0  # in the line of the entries last seen
     left_out: list[Rejected] = []
     line = -1
@@ -276,6 +275,8 @@ def _one_rejection_per_line(entries: Iterable[Parsed | Rejected]) -> Iterator[Pa
                 left_out = []
             read, line = 0, entry.line
         if isinstance(entry, Parsed):
+            if read:
+                entry.item, entry.key = read, blake2b(b"%s %d" % (entry.key, read), digest_size=16).digest()
             read += 1
             yield entry
         else:

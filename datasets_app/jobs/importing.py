@@ -24,6 +24,7 @@ from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, JobFailed
 
 BATCH = 500
+_THIS_LINE = b"the line being read"  # no key: those have 16 bytes
 
 
 def batched(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
@@ -101,10 +102,13 @@ def import_key(entry: Parsed, seen: Counter[bytes]) -> str:
     """Same file, same keys: the digest of the line, numbered where a file repeats it.
 
     So a second import of a file adds nothing, and a line that stands twice in one file still makes two records, the
-    second of which the sanitize run calls a duplicate.
+    second of which the sanitize run calls a duplicate. ``seen`` counts lines, by the key of the first record in each;
+    the other records of a line come right behind it and share its number.
     """
-    seen[entry.key] += 1
-    return entry.key.hex() if seen[entry.key] == 1 else f"{entry.key.hex()}:{seen[entry.key]}"
+    if not (isinstance(entry, Parsed) and entry.item):
+        seen[entry.key] += 1
+        seen[_THIS_LINE] = seen[entry.key]
+    return entry.key.hex() if seen[_THIS_LINE] == 1 else f"{entry.key.hex()}:{seen[_THIS_LINE]}"
 
 
 def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Parsed | Rejected], seen: Counter[bytes]) -> None:

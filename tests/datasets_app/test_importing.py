@@ -102,6 +102,36 @@ def test_slices_end_in_the_same_rows(workspace, slice_seconds):
     assert dataset.records.values("import_key").distinct().count() == 838
 
 
+@pytest.mark.parametrize("slice_seconds", [0.0, 45.0])
+def test_lines_that_hold_many_calls_are_never_cut_in_their_middle(workspace, tmp_path, slice_seconds):
+    def call(number: int) -> dict:
+        asked = f"Question number {number} about a parcel?"
+        return {
+            "traceId": f"t{number}",
+            "id": f"o{number}",
+            "type": "GENERATION" if number % 5 else "SPAN",
+            "input": [{"role": "user", "content": asked}],
+            "output": {"role": "assistant", "content": "It is on its way."},
+        }
+
+    lines = [
+        {"trace": {"sessionId": f"s{n}"}, "observations": [call(n * 300 + k) for k in range(300)]} for n in range(4)
+    ]
+    path = write_lines(tmp_path / "t.jsonl", *lines, lines[0])
+    dataset = make_dataset(workspace)
+    batch = ImportBatch.objects.create(dataset=dataset, filename="s", path=str(path), owned=False)
+    services.start_import(batch, "auto", "", by=None)
+    drain(slice_seconds=slice_seconds)
+    batch.refresh_from_db()
+    # 240 calls in each of five lines, of which the last says again what the first says
+    assert (batch.position, batch.unreadable, batch.formats["langfuse"]) == (5, 0, batch.imported)
+    assert batch.imported + batch.already_present == 1200
+    assert dataset.records.values("span_id").distinct().count() == 960
+    assert set(dataset.records.values_list("session_id", flat=True)) == {"s0", "s1", "s2", "s3"}
+    again = import_file(dataset, path)
+    assert (again.imported, again.already_present) == (0, 1200)
+
+
 BAD_FILES = {
     "empty": (b"", "is empty"),
     "binary": (bytes(range(256)) * 20, ""),

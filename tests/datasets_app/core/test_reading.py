@@ -270,7 +270,7 @@ def test_a_container_gives_a_record_for_each_call_and_one_rejection(tmp_path):
         tmp_path / "rows.jsonl", {"spans": [outer, tool, inner, failed]}, {"messages": [USER]}, {"spans": [tool]}
     )
     first, told, chat, nothing = read_traces(path)
-    assert (first.line, first.item, first.trace.span_id, first.format) == (1, 1, "inner", "openllmetry")
+    assert (first.line, first.item, first.trace.span_id, first.format) == (1, 0, "inner", "openllmetry")
     assert (told.line, told.repeats, told.reason) == (
         1,
         1,
