@@ -21,7 +21,7 @@ def record(user: Any, pk: int, record_pk: int) -> DatasetRecord:
     return get_object_or_404(records.filter(dataset__in=Dataset.objects.of(user)), dataset_id=pk, pk=record_pk)
 
 
-def record_or_none(dataset: Dataset, record_pk: int | None) -> DatasetRecord | None:
+def record_or_none(dataset: Dataset, record_pk: int) -> DatasetRecord | None:
     """A record of a dataset that the user was let into."""
     return dataset.records.select_related("raw", "batch", "dataset").filter(pk=record_pk).first()
 

@@ -87,7 +87,9 @@ def read_plan(dataset: Dataset, given: QueryDict, *, complete: bool) -> Plan:
     """
     action = BULK_ACTIONS.get(given.get("action", ""))
     if given.get("all"):
-        selection = Selection.all_matching(dataset, Where.read(given.dict()))
+        selection = Selection.all_matching(
+            dataset, Where.read({name: given.get(name, "") for name in Where.model_fields})
+        )
         upto = given.get("upto", "")
         if upto.isdecimal() and len(upto) < 19:
             selection = selection.model_copy(update={"upto": min(selection.upto, int(upto))})

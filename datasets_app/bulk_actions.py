@@ -24,7 +24,7 @@ from .checking import checked_fields, derived_fields
 from .models import DUPLICATE, VALID, Change, Dataset, DatasetRecord, RawRecord
 from .searching import mark_stale
 
-WHOLE, PARSED = 5000, 1000  # records of a slice: where SQL does all, and where payloads are read
+WHOLE, PARSED = 10_000, 1000  # records of a slice: where SQL does all, and where payloads are read
 
 
 class NoValues(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
@@ -37,7 +37,12 @@ class Where(BaseModel, frozen=True):
     def read(cls, query: Mapping[str, str]) -> Where:
         """From the parameters of an address."""
         given = {name: clean_text(query.get(name, "").strip()) for name in cls.model_fields}
-        known = {"verdict": dict(VERDICTS), "source": dict(SOURCES), "code": CODES, "review": {"1": ""}}
+        known: dict[str, Collection[str]] = {
+            "verdict": dict(VERDICTS),
+            "source": dict(SOURCES),
+            "code": CODES,
+            "review": {"1": ""},
+        }
         for name, values in known.items():
             if given[name] not in values:
                 given[name] = ""

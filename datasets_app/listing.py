@@ -22,6 +22,7 @@ from .models import VALID, Dataset, DatasetRecord
 
 PAGE = 50
 MOST_COUNTED = 1000  # counting further costs more than the figure is worth
+MOST_FOUND = 200  # the same of a text search, where each one costs more
 COUNTED_BY = ("verdict", "code", "topic", "source", "needs_review")
 
 
@@ -130,7 +131,9 @@ class Counted:
             for at, name in enumerate(COUNTED_BY[:4])
             if (value := getattr(where, name)) and name != without
         ]
-        kinds = [kind for kind in self._kinds if all(kind[at] == value for at, value in wanted)]
+        kinds = self._kinds
+        for at, value in wanted:
+            kinds = [kind for kind in kinds if kind[at] == value]
         if where.review and without != "review":
             kinds = [kind for kind in kinds if kind[0] == VALID and (kind[4] or kind[2] == UNKNOWN)]
         return kinds
@@ -156,14 +159,15 @@ def exact(where: Where) -> bool:
     return not (where.q or where.format or where.batch)
 
 
-def counted(dataset: Dataset, where: Where, counts: Counted) -> str:
+def counted(dataset: Dataset, where: Where, counts: Counted, page: Listing) -> str:
     """ "142", or "1,000+" where nobody has counted them all."""
     if exact(where):
         return f"{counts.total(where):,}"
     if where.q:
-        keys = searching.newest(dataset, where.q, MOST_COUNTED + 1)
-        number = narrowed(dataset.records.order_by().filter(pk__in=keys), where).count()
-        return f"{min(number, MOST_COUNTED):,}{'+' if len(keys) > MOST_COUNTED else ''}"
+        if where.chosen.keys() != {"q"}:  # to count them all would mean to look at every match of the text
+            return f"{len(page.rows):,}{'+' if page.older or page.newer else ''}"
+        number = len(searching.newest(dataset, where.q, MOST_FOUND + 1))
+        return f"{min(number, MOST_FOUND):,}{'+' if number > MOST_FOUND else ''}"
     number = sum(records[: MOST_COUNTED + 1].count() for records in lanes(dataset, where))
     return f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else f"{number:,}"
 
@@ -180,18 +184,18 @@ class Filter:
 
 
 def filters_of(
-    dataset: Dataset, where: Where, counts: Counted, files: list[tuple[int, str, dict[str, int]]]
+    topics: list[str], where: Where, counts: Counted, files: list[tuple[int, str, dict[str, int]]]
 ) -> list[Filter]:
     """The selects above the list; each choice says how many records it would show under the other filters.
 
-    ``files``: (primary key, name, formats) of the dataset's imports, newest first.
+    ``topics``: those a record may be under. ``files``: (primary key, name, formats) of the dataset's imports, newest
+    first.
     """
-    topics = [(name, name) for name in [*dataset.topics.leaves(), UNKNOWN]] + [(UNSORTED, "not sorted yet")]
     codes = [(code, title) for code, (title, _) in CODES.items()]
     offered = [
         ("verdict", "Verdict", list(VERDICTS)),
         ("code", "Problem", codes),
-        ("topic", "Topic", topics),
+        ("topic", "Topic", [*((name, name) for name in topics), (UNSORTED, "not sorted yet")]),
         ("review", "Review", [("1", "Needs review")]),
         ("source", "Source", list(SOURCES)),
     ]

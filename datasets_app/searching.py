@@ -19,7 +19,7 @@ from rft_project.jobs.services import enqueue
 
 from .models import Dataset, DatasetRecord, RecordText, SearchIndex
 
-NEWEST = 2000  # matches that further filters look through at a time: a common word costs no more than a rare one
+NEWEST = 1000  # matches that further filters look through at a time: a common word costs no more than a rare one
 BATCH = 1000
 _TEXTS = RecordText._meta.db_table
 _FOUND = "datasets_app_recordtext_fts"
@@ -45,7 +45,8 @@ def newest(dataset: Dataset, text: str, most: int, *, before: int = 0, after: in
     if not terms:
         return []
     if connection.vendor == "sqlite":
-        key, table, given = "rowid", _FOUND, [_fts5(dataset, terms)]
+        key, table = "rowid", _FOUND
+        given: list[Any] = [_fts5(dataset, terms)]
         where = f"{_FOUND} MATCH %s"
     else:
         key, table, given = "record_id", _TEXTS, [dataset.pk, _tsquery(terms)]

@@ -86,12 +86,14 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
     """Records are the same by their primary key; changed is another payload, topic or verdict."""
     there = SnapshotItem.objects.filter(snapshot=before, record_id=OuterRef("record_id"))
     here = SnapshotItem.objects.filter(snapshot=after, record_id=OuterRef("record_id"))
-    both = after.items.annotate(**{f"was_{name}": there.values(name)[:1] for name in ("body", "topic", "verdict")})
+    both = after.items.annotate(
+        was_body=there.values("body")[:1], was_topic=there.values("topic")[:1], was_verdict=there.values("verdict")[:1]
+    ).filter(was_body__isnull=False)
     differs = ~Q(body=F("was_body")) | ~Q(topic=F("was_topic")) | ~Q(verdict=F("was_verdict"))
     return Difference(
         added=after.items.filter(~Exists(there)).order_by("record_id"),
         removed=before.items.filter(~Exists(here)).order_by("record_id"),
-        changed=both.filter(was_body__isnull=False).filter(differs).order_by("record_id"),
+        changed=both.filter(differs).order_by("record_id"),
         topics=_topics(before, after),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from datasets_app import bulk, changes, listing, searching
@@ -34,43 +34,29 @@ RECENT = timedelta(hours=1)  # as long as the page offers the undo of the last c
 HISTORY = 50
 
 
+_PICK = '<td class="pick"><input type="checkbox" name="id" value="{0}" aria-label="Select record {0}"></td>'
+_LINE = (
+    '<td class="grow"><a class="rowlink" href="{1}{0}/" data-drawer hx-get="{1}{0}/" hx-target="#drawer">'
+    '<span class="clamp">{2}</span></a></td><td><span data-topic>{3}</span>{4}</td><td class="n"{5}</td>'
+    '<td data-l="Verdict"><span class="badge {6}">{7}</span></td><td data-l="Source">{8}</td>'
+    '<td class="n" data-l="Tokens">{9}</td></tr>'
+)
+_CHECK, _NONE = SafeString(' <span class="badge warn">check</span>'), SafeString(">")
+
+
 def record_rows(dataset: Dataset, rows: Iterable[Row], *, pick: bool) -> SafeString:
-    """Lines of the table in one piece: a template loop over a million-row table's page would cost most of the page."""
+    """Lines of the table in one piece: a loop of the template over each cell would cost most of a page."""
     base = reverse("datasets:record", args=[dataset.pk, 0]).removesuffix("0/")
-    return format_html_join("\n", "{}", ((_record_row(base, row, pick),) for row in rows))
+    line = f"<tr>{_PICK if pick else ''}{_LINE}"
+    return format_html_join("\n", line, (_cells(base, row) for row in rows))
 
 
-def _record_row(base: str, row: Row, pick: bool) -> SafeString:
-    url = f"{base}{row.pk}/"
-    box = (
-        format_html(
-            '<td class="pick"><input type="checkbox" name="id" value="{}" aria-label="Select record {}"></td>',
-            *(row.pk, row.pk),
-        )
-        if pick
-        else ""
-    )
-    check = SafeString(' <span class="badge warn">check</span>') if row.needs_review else ""
-    sure = (
-        format_html(' data-l="Confidence">{}', score(row.confidence)) if row.confidence is not None else SafeString(">")
-    )
-    return format_html(
-        '<tr>{}<td class="grow"><a class="rowlink" href="{}" data-drawer hx-get="{}" hx-target="#drawer">'
-        '<span class="clamp">{}</span></a></td><td><span data-topic>{}</span>{}</td><td class="n"{}</td>'
-        '<td data-l="Verdict"><span class="badge {}">{}</span></td><td data-l="Source">{}</td>'
-        '<td class="n" data-l="Tokens">{}</td></tr>',
-        box,
-        url,
-        url,
-        visible(row.preview) if row.preview else "(no user message)",
-        row.topic or "",
-        check,
-        sure,
-        TONES.get(row.verdict, ""),
-        row.code or row.verdict,
-        row.source,
-        number(row.tokens),
-    )
+def _cells(base: str, row: Row) -> tuple[Any, ...]:
+    sure = SafeString(f' data-l="Confidence">{score(row.confidence)}') if row.confidence is not None else _NONE
+    said = visible(row.preview) if row.preview else "(no user message)"
+    check = _CHECK if row.needs_review else ""
+    tone, word = TONES.get(row.verdict, ""), row.code or row.verdict
+    return row.pk, base, said, row.topic or "", check, sure, tone, word, row.source, number(row.tokens)
 
 
 @dataclass(frozen=True)
@@ -123,19 +109,19 @@ class RecordsPanel:
 def records_panel(dataset: Dataset, query: Mapping[str, str]) -> RecordsPanel:
     """``query``: the page's GET parameters; unknown names and values are ignored."""
     where = Where.read(query)
-    counts = listing.Counted(dataset)
+    counts, topics = listing.Counted(dataset), [*dataset.topics.leaves(), UNKNOWN]
     files = list(dataset.batches.values_list("pk", "filename", "formats")[:50])
     page = listing.page_of(dataset, where, query)
     return RecordsPanel(
         dataset=dataset,
         where=where,
-        filters=listing.filters_of(dataset, where, counts, files),
-        counted=listing.counted(dataset, where, counts),
+        filters=listing.filters_of(topics, where, counts, files),
+        counted=listing.counted(dataset, where, counts, page),
         page=page,
         rows=record_rows(dataset, page.rows, pick=True),
         lag=searching.lag(dataset) if where.q else "",
         actions=[Choice(name, action.label) for name, action in BULK_ACTIONS.items()],
-        topics=[*dataset.topics.leaves(), UNKNOWN],
+        topics=topics,
         review=counts.total(Where(review="1")),
         invalid=counts.total(Where(verdict="invalid")),
     )

@@ -115,7 +115,7 @@ def undo_last(request: Request, pk: int):
     if change is None:
         messages.info(request, "There is nothing of yours to undo here.")
         return back(dataset, Where())
-    about = change.rows.values_list("record_id", flat=True).first() if change.count == 1 else None
+    about = change.rows.values_list("record_id", flat=True)[0] if change.count == 1 else 0
     try:
         done = bulk.undo(change, by=request.user)
     except services.Refused as refused:

@@ -176,6 +176,8 @@ def visible(value: object) -> SafeString:
     is escaped all the same: what comes from a trace is never HTML.
     """
     text = str(value) + ""  # adding a plain string takes the safe mark off
+    if not HIDDEN.search(text):
+        return format_html("{}", text)
     out: list[str] = []
     last = 0
     for match in HIDDEN.finditer(text):

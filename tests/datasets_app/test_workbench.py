@@ -92,13 +92,22 @@ def test_counts_and_facets_agree_with_the_records(dataset: Dataset) -> None:
 
 def test_what_counters_do_not_know_is_counted_up_to_a_limit(dataset: Dataset, monkeypatch: Any) -> None:
     counts = listing.Counted(dataset)
+
+    def counted(**where: str) -> str:
+        page = listing.page_of(dataset, Where(**where), {})
+        return listing.counted(dataset, Where(**where), counts, page)
+
     batch = str(dataset.batches.get().pk)
-    assert listing.counted(dataset, Where(batch=batch), counts) == "30"
-    assert listing.counted(dataset, Where(q="parcel"), counts) == "20"
+    assert counted(batch=batch) == "30"
+    assert counted(q="parcel") == "20"
+    assert counted(q="parcel", topic="billing") == "5"
     monkeypatch.setattr(listing, "MOST_COUNTED", 10)
-    assert listing.counted(dataset, Where(batch=batch), counts) == "10+"
-    assert listing.counted(dataset, Where(q="parcel"), counts) == "10+"
-    assert listing.counted(dataset, Where(verdict="invalid"), counts) == "10"
+    monkeypatch.setattr(listing, "MOST_FOUND", 10)
+    monkeypatch.setattr(listing, "PAGE", 3)
+    assert counted(batch=batch) == "10+"
+    assert counted(q="parcel") == "10+"
+    assert counted(q="parcel", topic="billing") == "3+"
+    assert counted(verdict="invalid") == "10"  # counters know
 
 
 @pytest.mark.parametrize(
