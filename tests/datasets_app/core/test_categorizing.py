@@ -71,16 +71,32 @@ def test_what_resembles_nothing_stays_unknown() -> None:
     assert all(item.needs_review and item.confidence < 0.5 for item in found)
 
 
-def test_batches_do_not_change_the_answer() -> None:
-    texts, _ = desk()
-    categorizer = Categorizer(TREE, embed, pool=texts)
+@pytest.mark.parametrize("taught", [False, True])
+def test_batches_do_not_change_the_answer(taught: bool) -> None:
+    texts, intents = desk()
+    pool = [*texts, *(f"Hello, {text[0].lower()}{text[1:]}, thanks" for text in texts)]  # enough for words to count
+    examples = {intent: [texts[at], texts[at + 5]] for at, intent in enumerate(intents) if at % 16 == 0}
+
+    def fitted() -> Categorizer:
+        return Categorizer(TREE, embed, pool=pool, examples=examples if taught else None)
+
+    categorizer = fitted()
     together = categorizer.assign(texts)
     one_by_one = [categorizer.assign([text])[0] for text in texts[::9]]
     for alone, among in zip(one_by_one, together[::9], strict=True):
         assert alone.topic == among.topic
         assert alone.confidence == pytest.approx(among.confidence, abs=1e-4)
-    again = Categorizer(TREE, embed, pool=texts).assign(texts)
-    assert again == together
+    assert fitted().assign(texts) == together
+
+
+def test_a_keyword_that_what_is_meant_contradicts_does_not_decide() -> None:
+    """ "Tracking number" is delivery's keyword, but the sentence is all about a password."""
+    texts, _ = desk()
+    [found] = Categorizer(TREE, embed, pool=texts).assign(
+        ["I forgot my password, please reset my password: the password reset link fails, like the tracking number"]
+    )
+    assert (found.topic, found.method) == ("password", Method.EMBEDDING)
+    assert found.confidence >= 0.5
 
 
 def test_people_teach() -> None:
