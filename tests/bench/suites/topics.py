@@ -159,7 +159,7 @@ def run(bench: Bench) -> Section:
     section.bars = speed(bench.size(100_000, 5_000))
     names = sorted(set(banking()[1].tolist()))
     keywords: dict[str, list[str]] = tomllib.loads(KEYWORDS.read_text(encoding="utf-8"))
-    seeds = bench.size(5, 1)
+    seeds = bench.size(3, 1)
     for model in installed():
         embed = CachedEmbeddings(model, DiskCache(bench.kept / "embeddings.sqlite3"))
         ours = beside_static(embed) if model.slow else embed
