@@ -84,19 +84,21 @@ def begin(
 def keep(change: Change, records: QuerySet[DatasetRecord]) -> int:
     """Copy ``records`` as they are now; returns how many were not kept by this change before.
 
-    Call it before the rows are changed, in the same transaction. Payloads are copied unless only topics change.
+    Call it before the rows are changed, in the same transaction. Texts are not copied where only topics change.
     """
     try:
         chosen, params = records.order_by().values("pk").query.sql_with_params()
     except EmptyResultSet:
         return 0
     columns = _listed(_ROW)
-    with_body = change.scope != TOPIC
-    body = f"(SELECT body FROM {_BODIES} WHERE record_id = r.id)" if with_body else "NULL"
+    copied = _listed(_ROW, "r")
+    body = f"(SELECT body FROM {_BODIES} WHERE record_id = r.id)"
+    if change.scope == TOPIC:  # the long texts are neither touched nor put back
+        copied, body = copied.replace("r.preview", "''"), "NULL"
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {_COPIES} (change_id, record_id, {columns}, body) "
-            f"SELECT %s, r.id, {_listed(_ROW, 'r')}, {body} FROM {_RECORDS} r WHERE r.id IN ({chosen}) ORDER BY r.id "
+            f"SELECT %s, r.id, {copied}, {body} FROM {_RECORDS} r WHERE r.id IN ({chosen}) ORDER BY r.id "
             "ON CONFLICT (change_id, record_id) DO NOTHING",
             [change.pk, *params],
         )
