@@ -60,6 +60,11 @@ def test_a_dataset_page_costs_the_same_for_three_records_and_counts_them_once(
 
 
 @pytest.mark.parametrize("page", ["topics/", "report/", "import/"])
-def test_other_pages_cost_the_same_whatever_they_list(workspace: Any, cost: Callable[[str], int], page: str) -> None:
+def test_other_pages_cost_the_same_whatever_they_list(
+    workspace: Any, cost: Callable[[str], int], page: str, tmp_path: Path
+) -> None:
     small, large = make_dataset(workspace), small_dataset(workspace)
+    import_file(small, write_lines(tmp_path / "one", record("Where is the parcel that I ordered?")))
+    actions.start(small, actions.SANITIZE, {}, by=None)
+    drain()
     assert cost(f"/datasets/{large.pk}/{page}") <= cost(f"/datasets/{small.pk}/{page}") + 1

@@ -54,7 +54,8 @@ def test_files_in_valid_and_rejected_records_and_a_report_out(tmp_path):
     written = json.loads(report.read_text())
     assert set(written) == {
         "timestamp", "total", "valid", "rejected", "rejection_rate", "errors_by_type", "duplicates_removed",
-        "near_duplicates", "tokens", "pii", "secrets", "recommendations", "formats", "unreadable", "seconds",
+        "near_duplicates", "tokens", "pii", "secrets", "recommendations", "records_with", "formats", "unreadable",
+        "seconds",
     }  # fmt: skip
     assert (written["formats"], written["unreadable"], written["pii"]) == ({"chat": 3}, 1, None)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["rejected.jsonl", "report.json", "rows.jsonl", "valid.jsonl"]

@@ -24,8 +24,9 @@ def operator(db, client_of):
 
 def test_the_lists_that_operators_have():
     assert sorted(model.__name__ for model in MODELS) == [
-        "ActionRun", "Checkpoint", "Dataset", "DatasetRecord", "Deployment", "Grader", "ImportBatch", "MetricPoint",
-        "RFTJob", "RejectedLine", "Rollout", "RunEvent", "Snapshot", "StepResult",
+        "ActionRun", "Change", "Checkpoint", "Dataset", "DatasetRecord", "Deployment", "Export", "Grader",
+        "ImportBatch", "MetricPoint", "RFTJob", "RejectedLine", "Rollout", "RunEvent", "Snapshot", "StepResult",
+        "Upload",
     ]  # fmt: skip
 
 

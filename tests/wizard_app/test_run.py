@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datasets_app import services as datasets
+from datasets_app.models import RawRecord
 from graders_app.services import save_grader
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import request_cancel
@@ -57,7 +57,7 @@ def test_the_same_file_splits_and_samples_the_same_way_in_another_dataset(graded
 def test_an_edited_record_changes_neither_the_snapshot_nor_what_is_sent(graded_run):
     before = rows_of(graded_run.snapshot, "train")
     row = graded_run.dataset.records.first()
-    datasets.RawRecord.objects.filter(pk=row.pk).update(body='{"input": {"messages": []}}')
+    RawRecord.objects.filter(pk=row.pk).update(body='{"input": {"messages": []}}')
     assert rows_of(graded_run.snapshot, "train") == before
 
 
