@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models.expressions import RawSQL
 
 from datasets_app.core import formats, repairs
 from datasets_app.core.mapping import FieldMapping
@@ -18,9 +19,9 @@ from rft_project.jobs.models import Job
 from rft_project.jobs.services import HasPk, enqueue
 from rft_project.platforms.types import last_user_text
 
-from .models import INVALID, Dataset, ImportBatch
+from .models import INVALID, Dataset, DatasetRecord, ImportBatch
 
-TRIED = 500  # invalid records that a repair is tried on before it is offered
+TRIED = 5  # records of each problem that the repairs are tried on before they are offered
 MENDABLE = tuple(code for _, codes, _ in repairs.REPAIRS.values() for code in codes)
 
 
@@ -84,10 +85,16 @@ def configure_sanitizing(dataset: Dataset, params: Mapping[str, Any]) -> None:
     Dataset.objects.filter(pk=dataset.pk).update(sanitize_config=stored)
 
 
-def repairable(dataset: Dataset) -> int:
-    """How many of the invalid records a repair would change; of many the first ``TRIED`` are looked at."""
-    records = dataset.records.filter(verdict=INVALID, code__in=MENDABLE).select_related("raw").order_by("pk")
-    return sum(bool(repairs.repair(record.trace, repairs.REPAIRS)[1]) for record in records[:TRIED])
+def repairable(dataset: Dataset) -> bool:
+    """Whether a repair would change invalid records; of each problem that can be mended the first are looked at."""
+    of_one_code = f"""SELECT id FROM (
+        SELECT id FROM {DatasetRecord._meta.db_table} WHERE dataset_id = %s AND verdict = '{INVALID}' AND code = %s
+        ORDER BY id LIMIT {TRIED}) first_of_code"""
+    tried = RawSQL(
+        " UNION ALL ".join([of_one_code] * len(MENDABLE)), [x for code in MENDABLE for x in (dataset.pk, code)]
+    )
+    records = DatasetRecord.objects.filter(pk__in=tried).select_related("raw")
+    return any(repairs.repair(record.trace, repairs.REPAIRS)[1] for record in records)
 
 
 def read_of(trace: Trace) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class ReportPanel:
     recommendations: list[Recommendation]
     history: list[PastReport]
     older: str
-    repairable: int
+    repairable: bool
     invalid_url: str
 
     @property
@@ -128,7 +128,7 @@ def report_panel(dataset: Dataset, query: Mapping[str, str]) -> ReportPanel:
         recommendations=_recommendations(dataset, shown.report) if shown else [],
         history=history[:HISTORY],
         older=urlencode({"before": listed[HISTORY - 1].pk}) if len(listed) > HISTORY else "",
-        repairable=repairable(dataset) if shown and newest else 0,
+        repairable=bool(shown) and newest and repairable(dataset),
         invalid_url=records_url(dataset, verdict="invalid"),
     )
 

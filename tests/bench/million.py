@@ -122,7 +122,7 @@ def _numbers(start: int, stop: int) -> str:
     return (
         f"WITH RECURSIVE numbers (i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM numbers WHERE i + 1 < {stop})"
         if connection.vendor == "sqlite"
-        else f"WITH numbers (i) AS (SELECT * FROM generate_series({start}, {stop - 1}))"
+        else f"WITH numbers (i) AS (SELECT * FROM generate_series({start}::bigint, {stop - 1}))"
     )
 
 

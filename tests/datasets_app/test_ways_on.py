@@ -83,7 +83,7 @@ def test_what_no_repair_can_mend_is_not_offered(workspace: Any, client: Client, 
     robot = {"input": {"messages": [{"role": "robot", "content": QUESTION}, {"role": "user", "content": QUESTION}]}}
     dataset = filled(make_dataset(workspace), tmp_path / "t", robot)
     assert dataset.records.get().code == "invalid_role"
-    assert services.repairable(dataset) == 0
+    assert services.repairable(dataset) is False
     assert "Repair what can be repaired." not in client.get(f"/datasets/{dataset.pk}/report/").content.decode()
 
 
