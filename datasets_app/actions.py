@@ -13,7 +13,8 @@ from rft_project.jobs.services import HasPk, enqueue
 from .models import ActionRun, Dataset
 
 SANITIZE, TOPICS, CATEGORIZE, REREAD = "sanitize", "topics", "categorize", "reread"
-ACTIONS = (SANITIZE, TOPICS, CATEGORIZE, REREAD)
+SCAN = "scan_pii"
+ACTIONS = (SANITIZE, TOPICS, CATEGORIZE, REREAD, SCAN)
 
 
 def start(dataset: Dataset, action: str, params: dict[str, Any], *, by: HasPk | None, unit: str = "records") -> Job:

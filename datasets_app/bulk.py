@@ -22,7 +22,7 @@ from rft_project.jobs.models import live_job
 from rft_project.jobs.services import HasPk, enqueue
 from rft_project.web.text import plural
 
-from . import changes
+from . import changes, privacy
 from .actions import SANITIZE, last_run, start
 from .bulk_actions import BULK_ACTIONS, BulkAction, Slice
 from .filters import Where, matching
@@ -179,6 +179,7 @@ def follow_up(change: Change, by: HasPk | None) -> None:
     dataset, action = change.dataset, BULK_ACTIONS.get(change.kind)
     if change.scope != changes.TOPIC:
         keep_up(dataset.pk)
+        privacy.follow(change, by)
     if action is not None and action.rechecks and dataset.action_runs.filter(action=SANITIZE).exists():
         start(dataset, SANITIZE, {}, by=by)
 

@@ -16,9 +16,11 @@ from pydantic import BaseModel, ConfigDict
 
 from datasets_app.core import repairs
 from datasets_app.core.joining import entry_of, superseded
+from datasets_app.core.pii.kinds import KINDS
 from datasets_app.core.records import Trace, dumps, encode_json
 from datasets_app.core.topics import UNKNOWN
 
+from . import redacting
 from .changes import CONTENT, RECORD, TOPIC, keep, kept, remove
 from .checking import checked_fields, derived_fields
 from .models import DUPLICATE, VALID, Change, Dataset, DatasetRecord, RawRecord
@@ -41,6 +43,13 @@ class TopicValue(NoValues):
 
 class RepairValues(NoValues):
     repairs: list[str] = list(repairs.REPAIRS)
+
+
+class RedactValues(NoValues):
+    """Kinds to redact; only these ``values`` of them (primary keys of ``FoundValue``), where there are any."""
+
+    kinds: list[str]
+    values: list[int] = []
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,15 @@ def _repaired(dataset: Dataset, trace: Trace, values: RepairValues) -> Trace | N
     return mended if done else None
 
 
+def _redact(part: Slice) -> None:
+    redactor = redacting.Redactor(part.dataset, part.values.kinds, part.values.values)
+    mended = redactor.redacted(part.records.select_related("raw").order_by("pk"))
+    if mended:
+        part.keep(part.records.filter(pk__in=list(mended)))
+        write_payloads(part.dataset, mended)
+        redactor.keep(mended)
+
+
 def _recheck(part: Slice) -> None:
     """A duplicate stays one as long as it breaks no rule: only the sanitize run sees all records."""
     found: dict[int, dict[str, Any]] = {}
@@ -168,6 +186,11 @@ def _no_such_topic(dataset: Dataset, values: TopicValue) -> str:
     return "" if known else "Choose one of the topics of this dataset."
 
 
+def _no_such_kind(dataset: Dataset, values: RedactValues) -> str:
+    known = values.kinds and all(kind in KINDS for kind in values.kinds)
+    return "" if known else "Choose at least one kind of personal data or secrets."
+
+
 def _no_such_repair(dataset: Dataset, values: RepairValues) -> str:
     known = values.repairs and all(name in repairs.REPAIRS for name in values.repairs)
     return "" if known else "Choose at least one of the repairs."
@@ -187,6 +210,16 @@ BULK_ACTIONS: dict[str, BulkAction] = {
         PARSED,
         _repaired,
         refuses=_no_such_repair,
+        rechecks=True,
+    ),
+    "redact": BulkAction(
+        "Redact",
+        CONTENT,
+        _redact,
+        lambda v: redacting.sentence(v.kinds, v.values),
+        RedactValues,
+        PARSED,
+        refuses=_no_such_kind,
         rechecks=True,
     ),
     "recheck": BulkAction("Check again", CONTENT, _recheck, lambda v: "Checked again", size=PARSED),

@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 from django.db.models import Q, QuerySet
 from pydantic import BaseModel
 
+from datasets_app.core.pii.kinds import KINDS
 from datasets_app.core.records import clean_text
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import UNKNOWN
 
-from .models import DUPLICATE, GENERATED, INVALID, MANUAL, TRACE, VALID, Dataset, DatasetRecord
+from .models import DUPLICATE, GENERATED, INVALID, MANUAL, TRACE, VALID, Dataset, DatasetRecord, Finding
 from .searching import search
 
 UNSORTED = "-"  # stands for "no topic yet", which no topic is called
@@ -31,6 +32,7 @@ class Where(BaseModel, frozen=True):
     format: str = ""
     review: str = ""
     batch: str = ""
+    pii: str = ""  # a kind of personal data or secrets that the records hold
     q: str = ""
 
     @classmethod
@@ -41,6 +43,7 @@ class Where(BaseModel, frozen=True):
             "verdict": dict(VERDICTS),
             "source": dict(SOURCES),
             "code": CODES,
+            "pii": KINDS,
             "review": {"1": ""},
         }
         for name, values in known.items():
@@ -75,4 +78,7 @@ def narrowed(records: QuerySet[DatasetRecord], where: Where) -> QuerySet[Dataset
 def matching(dataset: Dataset, where: Where) -> QuerySet[DatasetRecord]:
     """All records of ``dataset`` that the filters mean, in no order."""
     records = narrowed(dataset.records.order_by(), where)
+    if where.pii:
+        held = Finding.objects.filter(value__dataset=dataset, value__kind=where.pii, value__false_alarm=False)
+        records = records.filter(pk__in=held.values("record"))
     return records.filter(pk__in=search(dataset, where.q).values("record")) if where.q else records

@@ -16,6 +16,7 @@ read_dotenv(BASE_DIR / ".env")
 DEBUG = env_bool("DEBUG")
 SECRET_KEY = env_str("SECRET_KEY")
 FIELD_ENCRYPTION_KEYS = env_list("FIELD_ENCRYPTION_KEYS")
+SEALED = ["connections.Connection", "datasets_app.Vault"]  # models with something sealed by these keys
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]" if DEBUG else None)
 DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "data"))).resolve()
 try:
@@ -127,6 +128,7 @@ JOB_HANDLERS = {
     "import": "datasets_app.jobs.run_import",
     "reread": "datasets_app.jobs.run_reread",
     "sanitize": "datasets_app.jobs.run_sanitize",
+    "scan_pii": "datasets_app.jobs.run_scan_pii",
     "topics": "datasets_app.jobs.run_topics",
     "categorize": "datasets_app.jobs.run_categorize",
     "bulk": "datasets_app.jobs.run_bulk",

@@ -6,13 +6,15 @@ import csv
 import io
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from datasets_app.core.pii.kinds import KINDS, SECRETS, Group
 from datasets_app.core.sanitizing import CODES, DUPLICATE_CODES, TOOL_CODES, Issue
 
 # Shares of all records from which a recommendation is made. The first two are the product's promise.
@@ -33,10 +35,30 @@ class TokenSummary(BaseModel):
     spread: list[tuple[int, int]] = []
 
 
+@dataclass(slots=True)
+class Held:
+    """Records that hold personal data or secrets: by kind, with any personal data, with any secret."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    personal: int = 0
+    secrets: int = 0
+
+    def add(self, kinds: Iterable[str]) -> None:
+        """One record, by the kinds found in it."""
+        found = set(kinds)
+        self.kinds.update(found)
+        self.secrets += not SECRETS.isdisjoint(found)
+        self.personal += any(KINDS[kind].group is Group.PERSONAL for kind in found)
+
+    def of(self, secret: bool) -> dict[str, int]:
+        """Records by kind, secrets or all others, in the order of the kinds."""
+        return {kind: self.kinds[kind] for kind in KINDS if self.kinds.get(kind) and (kind in SECRETS) is secret}
+
+
 class HygieneReport(BaseModel):
     """What one sanitizing run found. ``errors_by_type`` counts verdicts (the first code of a record), so it adds up to
     ``rejected``; ``records_with`` counts records by any of their codes. ``rejection_rate`` is 0–1. ``pii`` and
-    ``secrets`` are None when they were not looked for."""
+    ``secrets`` count records by kind of what they hold; None when nobody looked."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -96,6 +118,7 @@ def build_report(
     records_with: Mapping[str, int],
     tokens: TokenSummary,
     timestamp: datetime | None = None,
+    held: Held | None = None,
 ) -> HygieneReport:
     """A report from counts. ``verdicts``: records by first code; ``records_with``: records by any of their codes."""
     order = {code: place for place, code in enumerate(CODES)}
@@ -112,7 +135,9 @@ def build_report(
         duplicates_removed=errors.get("duplicate", 0),
         near_duplicates=errors.get("near_duplicate", 0),
         tokens=tokens,
-        recommendations=recommend(total, records_with),
+        pii=held.of(secret=False) if held is not None else None,
+        secrets=held.of(secret=True) if held is not None else None,
+        recommendations=recommend(total, records_with, held),
     )
 
 
@@ -123,12 +148,12 @@ class Advice(NamedTuple):
     codes: tuple[str, ...]
 
 
-def recommend(total: int, records_with: Mapping[str, int]) -> list[str]:
+def recommend(total: int, records_with: Mapping[str, int], held: Held | None = None) -> list[str]:
     """Sentences with their numbers: what is worth doing about this data first."""
-    return [advice.sentence for advice in advise(total, records_with)]
+    return [advice.sentence for advice in advise(total, records_with, held)]
 
 
-def advise(total: int, records_with: Mapping[str, int]) -> list[Advice]:
+def advise(total: int, records_with: Mapping[str, int], held: Held | None = None) -> list[Advice]:
     """What is recommended of so many records, and what it is about."""
     if not total:
         return []
@@ -156,6 +181,21 @@ def advise(total: int, records_with: Mapping[str, int]) -> list[Advice]:
     if repeated > DUPLICATES_ABOVE * total:
         sentence = f"{said(repeated)} repeat an earlier one; check that the export holds each conversation once."
         advice.append(Advice(sentence, DUPLICATE_CODES))
+    if held is not None:
+        advice += _about_what_they_hold(held, said)
+    return advice
+
+
+def _about_what_they_hold(held: Held, said: Callable[[int], str]) -> list[Advice]:
+    advice = []
+    if n := held.secrets:
+        sentence = f"{said(n)} {'holds' if n == 1 else 'hold'} passwords, keys or tokens; redact them before the data "
+        advice.append(Advice(f"{sentence}leave this machine, and renew them.", ()))
+    if n := held.personal:
+        most = sorted(held.of(secret=False).items(), key=lambda item: -item[1])[:3]
+        kinds = ", ".join(f"{KINDS[kind].many} in {count:,}" for kind, count in most)
+        sentence = f"{said(n)} {'holds' if n == 1 else 'hold'} personal data ({kinds}); review them before the data go "
+        advice.append(Advice(f"{sentence}to a platform.", ()))
     return advice
 
 

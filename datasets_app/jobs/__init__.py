@@ -5,6 +5,7 @@ from __future__ import annotations
 from .bulk import run_bulk, run_undo
 from .exporting import run_export
 from .importing import run_import
+from .privacy import run_scan_pii
 from .rereading import run_reread
 from .sanitizing import run_sanitize
 from .searching import run_search
@@ -18,6 +19,7 @@ __all__ = [
     "run_import",
     "run_reread",
     "run_sanitize",
+    "run_scan_pii",
     "run_search",
     "run_snapshot",
     "run_topics",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datasets_app.actions import CATEGORIZE, start
 from datasets_app.core.dedupe import DuplicateIndex, duplicate_issue, shared_lines
-from datasets_app.core.hygiene import HygieneReport, build_report, summarise_tokens
+from datasets_app.core.hygiene import Held, HygieneReport, build_report, summarise_tokens
 from datasets_app.core.records import clean_text
 from datasets_app.core.sanitizing import Issue, status_of, verdict
 from datasets_app.core.tokens import count
 from datasets_app.counters import take_turn
 from datasets_app.facts import rules_digest
+from datasets_app.jobs.privacy import held_of, look_through
 from datasets_app.models import VALID, Dataset, DatasetRecord
+from datasets_app.privacy import Locked
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again
 
@@ -48,7 +50,16 @@ def run_sanitize(ctx: JobContext) -> HygieneReport:
     if dataset.topics.topics and dataset.records.filter(verdict=VALID, topic=None).exists():
         with ctx.batch():
             start(dataset, CATEGORIZE, {}, by=ctx.job.requested_by)
-    return report_of(dataset)
+    return report_of(dataset, _look_through(ctx, dataset))
+
+
+def _look_through(ctx: JobContext, dataset: Dataset) -> Held | None:
+    """Personal data and secrets; None where the vault cannot be opened (the job ``scan_pii`` says why)."""
+    try:
+        return held_of(look_through(ctx, dataset))
+    except Locked as locked:
+        ctx.log(str(locked), "warning")
+        return None
 
 
 def _index(dataset: Dataset, last: int) -> DuplicateIndex:
@@ -75,7 +86,7 @@ def _check(dataset: Dataset, record: DatasetRecord, index: DuplicateIndex, diges
     record.checked_by = digest
 
 
-def report_of(dataset: Dataset) -> HygieneReport:
+def report_of(dataset: Dataset, held: Held | None = None) -> HygieneReport:
     """The report over the stored verdicts, so that it says what the pages say."""
     verdicts: dict[str, int] = {}
     records_with: dict[str, int] = {}
@@ -88,4 +99,4 @@ def report_of(dataset: Dataset) -> HygieneReport:
             verdicts[code] = verdicts.get(code, 0) + 1
         for name in {issue["code"] for issue in issues}:
             records_with[name] = records_with.get(name, 0) + 1
-    return build_report(total, verdicts, records_with, summarise_tokens(tokens))
+    return build_report(total, verdicts, records_with, summarise_tokens(tokens), held=held)

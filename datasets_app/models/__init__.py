@@ -1,8 +1,10 @@
-"""The tables of datasets: ``records`` holds what there is, ``history`` what was done to it, ``exports`` the files."""
+"""The tables of datasets: ``records`` holds what there is, ``history`` what was done to it, ``exports`` the files,
+``findings`` which records hold personal data or secrets."""
 
 from __future__ import annotations
 
 from .exports import Export
+from .findings import Finding, FoundValue, Rescan, Vault
 from .history import (
     ActionRun,
     Change,
@@ -44,14 +46,18 @@ __all__ = [
     "Dataset",
     "DatasetRecord",
     "Export",
+    "Finding",
+    "FoundValue",
     "ImportBatch",
     "RawRecord",
     "RecordCount",
     "RecordFields",
     "RecordText",
     "RejectedLine",
+    "Rescan",
     "SearchIndex",
     "Snapshot",
     "SnapshotItem",
     "Upload",
+    "Vault",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -160,11 +160,20 @@ def set_helper(connection: Connection, model: str, *, by: Any) -> None:
     AuditEntry.write("set helper model", connection, workspace=connection.workspace, actor=by, detail=model)
 
 
-def reseal(connection: Connection) -> bool:
-    """Seal the credentials with the first key; False when they changed meanwhile (then they are newer). Raises
+class Sealed(Protocol):
+    """A row with something ``sealed`` in it, such as a connection; ``settings.SEALED`` names the models."""
+
+    pk: Any
+    sealed: str
+
+    def resealed(self) -> str: ...
+
+
+def reseal(row: Sealed) -> bool:
+    """Seal what the row holds with the first key; False when it changed meanwhile (then it is newer). Raises
     SealError."""
-    sealed = connection.resealed()
-    return bool(Connection.objects.filter(pk=connection.pk, sealed=connection.sealed).update(sealed=sealed))
+    rows = type(row)._default_manager.filter(pk=row.pk, sealed=row.sealed)  # type: ignore[attr-defined]
+    return bool(rows.update(sealed=row.resealed()))
 
 
 def _set_checked(connection: Connection, values: dict[str, Any], by: Any) -> None:
