@@ -9,6 +9,7 @@ done can be undone.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -136,6 +137,12 @@ def _checking(dataset: Dataset) -> bool:
     """A check that is running has read payloads it has not written the verdicts of yet."""
     running = last_run(dataset, SANITIZE)
     return running is not None and running.job.is_live
+
+
+def redact(dataset: Dataset, kind: str, values: Sequence[int] = (), *, by: HasPk | None) -> Change | None:
+    """Put placeholders in the place of a kind of personal data or secrets, or of some ``values`` of it."""
+    selection = Selection.all_matching(dataset, Where(pii=kind))
+    return begin(dataset, plan(dataset, "redact", selection, {"kinds": [kind], "values": list(values)}), by=by)
 
 
 def lock_key(dataset: Dataset) -> str:

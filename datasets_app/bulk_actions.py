@@ -20,7 +20,7 @@ from datasets_app.core.pii.kinds import KINDS
 from datasets_app.core.records import Trace, dumps, encode_json
 from datasets_app.core.topics import UNKNOWN
 
-from . import redacting
+from . import privacy, redacting
 from .changes import CONTENT, RECORD, TOPIC, keep, kept, remove
 from .checking import checked_fields, derived_fields
 from .models import DUPLICATE, VALID, Change, Dataset, DatasetRecord, RawRecord
@@ -138,10 +138,15 @@ def _repaired(dataset: Dataset, trace: Trace, values: RepairValues) -> Trace | N
 def _redact(part: Slice) -> None:
     redactor = redacting.Redactor(part.dataset, part.values.kinds, part.values.values)
     mended = redactor.redacted(part.records.select_related("raw").order_by("pk"))
-    if mended:
-        part.keep(part.records.filter(pk__in=list(mended)))
-        write_payloads(part.dataset, mended)
-        redactor.keep(mended)
+    if not mended:
+        return
+    chosen = part.keep(part.records.filter(pk__in=list(mended)))
+    repeated = {record.pk: record for record in chosen.filter(verdict=DUPLICATE)}
+    write_payloads(part.dataset, mended)
+    # One value is one placeholder everywhere, so what was a duplicate still is one.
+    still = DatasetRecord.objects.filter(pk__in=list(repeated), verdict=VALID).values_list("pk", flat=True)
+    if still:
+        write_fields({pk: {name: getattr(repeated[pk], name) for name in ("verdict", "code", "issues")} for pk in still})
 
 
 def _recheck(part: Slice) -> None:
@@ -163,6 +168,7 @@ def write_payloads(dataset: Dataset, mended: dict[int, Trace]) -> None:
     RawRecord.objects.bulk_update([RawRecord(pk=key, body=dumps(trace)) for key, trace in mended.items()], ["body"])
     write_fields({key: derived_fields(trace, dataset) for key, trace in mended.items()})
     mark_stale(DatasetRecord.objects.filter(pk__in=list(mended)))
+    privacy.rescan(dataset, mended)
 
 
 def write_fields(found: dict[int, dict[str, Any]]) -> None:
@@ -220,7 +226,6 @@ BULK_ACTIONS: dict[str, BulkAction] = {
         RedactValues,
         PARSED,
         refuses=_no_such_kind,
-        rechecks=True,
     ),
     "recheck": BulkAction("Check again", CONTENT, _recheck, lambda v: "Checked again", size=PARSED),
     "collapse": BulkAction(

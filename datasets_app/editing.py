@@ -12,7 +12,7 @@ from datasets_app.core.records import Trace, Unreadable, decode_json
 from datasets_app.core.topics import UNKNOWN
 from rft_project.jobs.services import HasPk
 
-from . import changes
+from . import changes, privacy
 from .bulk_actions import write_payloads
 from .models import Change, DatasetRecord, RawRecord
 from .searching import write_words
@@ -87,6 +87,7 @@ def edit(record: DatasetRecord, trace: Trace, *, seen: str, by: HasPk | None) ->
         changes.keep(change, dataset.records.filter(pk=record.pk))
         write_payloads(dataset, {record.pk: trace})
         write_words(list(dataset.records.filter(pk=record.pk).select_related("raw")))
+        privacy.follow(change, by)
     return change
 
 

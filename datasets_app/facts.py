@@ -12,7 +12,7 @@ from datasets_app.core.readiness import DatasetFacts
 from datasets_app.core.sanitizing import RULE_VERSION
 from datasets_app.core.topics import UNKNOWN
 
-from .models import COUNTED, VALID, Dataset
+from .models import COUNTED, VALID, Dataset, Vault
 
 
 def rules_digest(dataset: Dataset) -> str:
@@ -82,4 +82,13 @@ def dataset_facts(dataset: Dataset) -> DatasetFacts:
         unknown=unknown,
         uncategorized=uncategorized,
         needs_review=review,
+        **_to_review(dataset),
     )
+
+
+def _to_review(dataset: Dataset) -> dict[str, int]:
+    """Records that hold something nobody has decided about; nothing where nobody has looked."""
+    vault = Vault.objects.filter(pk=dataset.pk).only("summary").first()
+    if vault is None or not vault.summary:
+        return {}
+    return {"findings": vault.counts.personal, "secrets": vault.counts.secrets}

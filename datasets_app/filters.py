@@ -72,13 +72,13 @@ def narrowed(records: QuerySet[DatasetRecord], where: Where) -> QuerySet[Dataset
         records = records.filter(topic=None if where.topic == UNSORTED else where.topic)
     if where.batch:
         records = records.filter(batch_id=int(where.batch))
+    if where.pii:
+        held = Finding.objects.filter(value__kind=where.pii, value__false_alarm=False)
+        records = records.filter(pk__in=held.values("record"))
     return records.filter(REVIEW, verdict=VALID) if where.review else records
 
 
 def matching(dataset: Dataset, where: Where) -> QuerySet[DatasetRecord]:
     """All records of ``dataset`` that the filters mean, in no order."""
     records = narrowed(dataset.records.order_by(), where)
-    if where.pii:
-        held = Finding.objects.filter(value__dataset=dataset, value__kind=where.pii, value__false_alarm=False)
-        records = records.filter(pk__in=held.values("record"))
     return records.filter(pk__in=search(dataset, where.q).values("record")) if where.q else records

@@ -22,10 +22,13 @@ from datasets_app.core.pii.redacting import value_digest
 from datasets_app.core.pii.scanning import VERSION, Detector
 from datasets_app.core.pii.traces import Seen, findings
 from datasets_app.core.records import Trace
+from rft_project.connections.models import AuditEntry
 from rft_project.connections.sealing import SealError
+from rft_project.web.text import plural
 
 from .actions import SCAN, start
 from .changes import TOPIC
+from .counters import take_turn
 from .models import Change, ChangedRecord, Dataset, DatasetRecord, Finding, FoundValue, Rescan, Vault
 from .models.findings import KindCount, Summary
 
@@ -196,15 +199,29 @@ def records_with(dataset: Dataset, kinds: Iterable[str]) -> QuerySet[DatasetReco
 # --- following the records -------------------------------------------------------------------------------------------
 
 
+def rescan(dataset: Dataset, payloads: Mapping[int, Trace]) -> None:
+    """Findings of records that have just got these payloads; needs a transaction and the dataset's turn."""
+    vault = Vault.objects.filter(pk=dataset.pk).first()
+    if vault is None:
+        return
+    known = {pk: trace for pk, trace in payloads.items() if pk <= vault.scanned_to}  # the others come later anyway
+    try:
+        work = opened(dataset)
+    except Locked:
+        Rescan.objects.bulk_create([Rescan(record_id=pk, dataset=dataset) for pk in known], ignore_conflicts=True)
+    else:
+        store(work, {pk: work.found_in(trace) for pk, trace in known.items()})
+
+
 def follow(change: Change, by: Any) -> None:
-    """After a change of records, or its undo: those whose texts it touched are looked through again.
+    """After a change of records the counts are made anew; after its undo the records are looked through again.
 
     Nothing is done for a dataset that nobody has looked through. Needs the transaction of the change.
     """
-    if change.kind == "redact" and change.undone_at is None:
-        summarise(change.dataset)  # it has stored what it left in its records
-        return
     if change.scope == TOPIC or not Vault.objects.filter(pk=change.dataset_id).exists():
+        return
+    if change.undone_at is None:  # whoever wrote the payloads has called ``rescan``
+        summarise(change.dataset)
         return
     copies, records = ChangedRecord._meta.db_table, DatasetRecord._meta.db_table
     with connection.cursor() as cursor:
@@ -216,12 +233,30 @@ def follow(change: Change, by: Any) -> None:
     start(change.dataset, SCAN, {}, by=by)
 
 
-# --- false alarms ----------------------------------------------------------------------------------------------------
+# --- what people decide ----------------------------------------------------------------------------------------------
 
 
-def set_false_alarm(dataset: Dataset, keys: Iterable[int], value: bool) -> int:
+def decide(dataset: Dataset, kind: str, values: Sequence[int], alarm: bool, *, by: Any) -> str:
+    """Values of a kind, or all of it where there are none, are a false alarm, or are not; needs a transaction.
+
+    Remembered for every later scan and written to the audit log. Returns what was done, for people. Raises Locked.
+    """
+    take_turn(dataset.pk)
+    if values:
+        count = set_false_alarm(dataset, kind, values, alarm)
+        sentence = f"{plural(count, 'value')} {'kept as false alarms' if alarm else 'to review again'}."
+    else:
+        ignore_kind(dataset, kind, alarm)
+        done = "are a false alarm here; they are not reported again" if alarm else "are reported again"
+        sentence = f"{KINDS[kind].many[:1].upper()}{KINDS[kind].many[1:]} {done}."
+    AuditEntry.write("false alarm", dataset, workspace=dataset.workspace, actor=by, detail=f"{kind}: {sentence}")
+    return sentence
+
+
+def set_false_alarm(dataset: Dataset, kind: str, keys: Iterable[int], value: bool) -> int:
     """Values that are, or are not, what they look like; returns how many changed. Needs the dataset's turn."""
-    changed = dataset.found_values.filter(pk__in=list(keys), false_alarm=not value).update(false_alarm=value)
+    values = dataset.found_values.filter(pk__in=list(keys), kind=kind, false_alarm=not value)
+    changed = values.update(false_alarm=value)
     summarise(dataset)
     return changed
 
@@ -232,3 +267,9 @@ def ignore_kind(dataset: Dataset, kind: str, ignored: bool) -> None:
     kinds = kinds | {kind} if ignored else kinds - {kind}
     Vault.objects.filter(pk=dataset.pk).update(ignored=[slug for slug in KINDS if slug in kinds])
     summarise(dataset)
+
+
+def look_for_names(dataset: Dataset, names: bool) -> None:
+    """From the next scan on look for names of people and places too, where a model is installed. Raises Locked."""
+    opened(dataset)
+    Vault.objects.filter(pk=dataset.pk).update(names=names and can_find_names())

@@ -10,7 +10,7 @@ from datasets_app.core.pii.scanning import Finding
 from datasets_app.core.records import Trace
 
 from .models import Dataset, DatasetRecord, FoundValue
-from .privacy import Known, Open, opened, store, values_of
+from .privacy import Known, Open, opened, values_of
 
 
 class Redactor:
@@ -30,10 +30,6 @@ class Redactor:
             if count:
                 mended[record.pk] = trace
         return mended
-
-    def keep(self, mended: dict[int, Trace]) -> None:
-        """What is left in the records as they are now."""
-        store(self._work, {pk: self._work.found_in(trace) for pk, trace in mended.items()})
 
     def _name(self, finding: Finding) -> str | None:
         if finding.kind not in self._kinds:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import commands, exporting, pages, regions, rejected, uploads, workbench
+from .views import commands, exporting, pages, privacy, regions, rejected, uploads, workbench
 
 app_name = "datasets"
 
@@ -16,6 +16,7 @@ urlpatterns = [
     path("<int:pk>/import/<int:batch_pk>/rejected/<int:line>/", rejected.mend, name="mend"),
     path("<int:pk>/report/", pages.report, name="report"),
     path("<int:pk>/report.<str:form>", pages.download_report, name="download_report"),
+    path("<int:pk>/privacy/", privacy.privacy, name="privacy"),
     path("<int:pk>/topics/", pages.topics, name="topics"),
     path("<int:pk>/records/", workbench.records, name="records"),
     path("<int:pk>/records/change/", workbench.bulk_change, name="bulk_change"),
@@ -40,6 +41,7 @@ urlpatterns = [
     path("<int:pk>/regions/actions/", regions.actions, name="actions"),
     path("<int:pk>/regions/bulk_work/", regions.bulk_work, name="bulk_work"),
     path("<int:pk>/regions/sanitize_work/", regions.sanitize_work, name="sanitize_work"),
+    path("<int:pk>/regions/privacy_work/", privacy.privacy_work, name="privacy_work"),
     path("<int:pk>/regions/topic_work/", regions.topic_work, name="topic_work"),
     path("<int:pk>/regions/<int:batch_pk>/preview/", regions.preview, name="preview"),
     path("<int:pk>/regions/<int:batch_pk>/reread_work/", rejected.reread_work, name="reread_work"),
@@ -49,6 +51,9 @@ urlpatterns = [
     path("<int:pk>/run/import/<int:batch_pk>/", commands.run_import, name="run_import"),
     path("<int:pk>/run/reread/<int:batch_pk>/", rejected.run_reread, name="run_reread"),
     path("<int:pk>/run/sanitize/", commands.run_sanitize, name="run_sanitize"),
+    path("<int:pk>/run/scan/", privacy.run_scan, name="run_scan"),
+    path("<int:pk>/run/redact/", privacy.run_redact, name="run_redact"),
+    path("<int:pk>/false_alarms/", privacy.set_false_alarms, name="set_false_alarms"),
     path("<int:pk>/run/topics/", commands.run_topics, name="run_topics"),
     path("<int:pk>/run/categorize/", commands.run_categorize, name="run_categorize"),
     path("<int:pk>/again/<str:action>/", commands.again, name="again"),

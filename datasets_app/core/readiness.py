@@ -40,7 +40,8 @@ class DatasetFacts:
     unknown: int = 0
     uncategorized: int = 0
     needs_review: int = 0
-    findings: int | None = None  # unreviewed secrets and personal data; None: nobody has looked, no check is shown
+    findings: int | None = None  # records with personal data to review; None: nobody has looked, no check is shown
+    secrets: int = 0  # records with secrets to review
     can_generate: bool = False  # a helper model is connected
 
     @property
@@ -93,7 +94,7 @@ def readiness(facts: DatasetFacts, platform_min_rows: int = 10) -> Readiness:
         checks += [_topic_sizes(facts), _balance(facts), _dominance(facts), _validation(facts)]
     checks.append(_synthetic(facts))
     if facts.findings is not None:
-        checks.append(_findings(facts.findings))
+        checks.append(_findings(facts.findings, facts.secrets))
     return Readiness(all(check.level != "block" for check in checks), checks)
 
 
@@ -180,10 +181,16 @@ def _synthetic(facts: DatasetFacts) -> Check:
     return Check("ok", title, f"{part:.0%} of the valid records are generated.")
 
 
-def _findings(number: int) -> Check:
+def _findings(personal: int, secrets: int) -> Check:
     title = "No unreviewed secrets"
-    if number:
-        return Check("block", title, f"{counted(number, 'finding')} not reviewed: review or redact them.", "privacy")
+    if secrets:
+        held = f"{counted(secrets, 'record')} with passwords, keys or tokens"
+        held += f", {personal:,} with personal data" if personal else ""
+        return Check("block", title, f"{held}: review or redact them.", "privacy")
+    if personal:
+        return Check(
+            "warn", title, f"{counted(personal, 'record')} with personal data: review or redact them.", "privacy"
+        )
     return Check("ok", title, "Nothing is left to review.")
 
 

@@ -117,6 +117,7 @@ NEXT = {
     "topics": ("datasets:topics", "Choose topics", False),
     "categorize": ("datasets:run_categorize", "Categorize now", True),
     "review": ("datasets:records", "Review records", False),
+    "privacy": ("datasets:privacy", "Review what was found", False),
     "wizard": ("wizard:new_run", "Start a training run", False),
 }
 QUERY = {"view_invalid": "?verdict=invalid", "review": "?review=1"}

@@ -76,6 +76,7 @@ def test_nobody_is_let_in_without_signing_in(addresses, client, name):
         "rejected",
         "mend",
         "report",
+        "privacy",
         "topics",
         "record",
         "exports",

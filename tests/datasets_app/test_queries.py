@@ -54,9 +54,9 @@ def test_a_dataset_page_costs_the_same_for_three_records_and_counts_them_once(
     actions.start(dataset, actions.SANITIZE, {}, by=None)
     drain()
     assert cost(f"/datasets/{dataset.pk}/") == one
-    # who is asking (2) and whether they may (1), counts (1), last runs for strip and actions (2), last report for
-    # tiles and actions (2), a page of records and how many there are (2), the badge of running jobs (1)
-    assert one <= 11
+    # who is asking (2) and whether they may (1), counts (1), what was found (1), last runs for strip and actions (2),
+    # last report for tiles and actions (2), a page of records and how many there are (2), the badge of running jobs (1)
+    assert one <= 12
 
 
 @pytest.mark.parametrize("page", ["topics/", "report/", "import/"])

@@ -65,8 +65,10 @@ def test_a_ready_dataset_has_no_warnings() -> None:
          "warn", "import", "Delivery: fewer than 2 records from traces, so none can be held out: import more."),
         ({"generated": 200}, "Less than 50% generated", "warn", "import",
          "50% of the valid records are generated: import more traces."),
-        ({"findings": 2}, "No unreviewed secrets", "block", "privacy",
-         "2 findings not reviewed: review or redact them."),
+        ({"findings": 2}, "No unreviewed secrets", "warn", "privacy",
+         "2 records with personal data: review or redact them."),
+        ({"findings": 2, "secrets": 1}, "No unreviewed secrets", "block", "privacy",
+         "1 record with passwords, keys or tokens, 2 with personal data: review or redact them."),
     ],
 )  # fmt: skip
 def test_every_check_says_what_to_do(change: dict, title: str, level: str, action: str, detail: str) -> None:

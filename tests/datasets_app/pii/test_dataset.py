@@ -15,7 +15,6 @@ from datasets_app import actions, bulk, privacy
 from datasets_app.bulk import Selection
 from datasets_app.core.hygiene import HygieneReport
 from datasets_app.counters import take_turn
-from datasets_app.filters import Where
 from datasets_app.models import Change, Dataset, Finding, FoundValue, RawRecord, Rescan, Vault
 from rft_project.connections.sealing import key_id_of, new_key
 from rft_project.jobs.models import Job, JobEvent, State
@@ -48,10 +47,7 @@ def scan(dataset: Dataset, **kwargs: Any) -> Job:
 
 
 def redact(dataset: Dataset, kind: str, values: list[int] | None = None) -> Change | None:
-    selection = Selection.all_matching(dataset, Where(pii=kind))
-    return bulk.begin(
-        dataset, bulk.plan(dataset, "redact", selection, {"kinds": [kind], "values": values or []}), by=None
-    )
+    return bulk.redact(dataset, kind, values or [], by=None)
 
 
 def held(dataset: Dataset) -> list[tuple[int, str, int, int]]:
@@ -182,15 +178,15 @@ def test_false_alarms_are_remembered_and_not_redacted(dataset: Dataset, tmp_path
     scan(dataset)
     take_turn(dataset.pk)
     joe = FoundValue.objects.get(kind="email", number=1)
-    assert privacy.set_false_alarm(dataset, [joe.pk], True) == 1
-    assert privacy.set_false_alarm(dataset, [joe.pk], True) == 0
+    assert privacy.set_false_alarm(dataset, "email", [joe.pk], True) == 1
+    assert privacy.set_false_alarm(dataset, "email", [joe.pk], True) == 0
     import_file(dataset, write_lines(tmp_path / "more.jsonl", record("Joe@Shop.example asks again about it.")))
     scan(dataset)
     counts = Vault.objects.get().counts
     assert (counts.kinds["email"].records, counts.kinds["email"].values, counts.false_alarms) == (1, 1, {"email": 1})
     redact(dataset, "email")
     assert user_text(dataset, 1) == "It is joe@shop.example, or <EMAIL_2>, or +49 151 2345678."
-    privacy.set_false_alarm(dataset, [joe.pk], False)
+    privacy.set_false_alarm(dataset, "email", [joe.pk], False)
     assert Vault.objects.get().counts.kinds["email"].records == 3
 
 

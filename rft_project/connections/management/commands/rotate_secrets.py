@@ -1,4 +1,4 @@
-"""Seals all credentials and vault keys with the first key of FIELD_ENCRYPTION_KEYS, so that older ones can be taken out.
+"""Seals all credentials and vault keys with the first key of FIELD_ENCRYPTION_KEYS: then older ones can be taken out.
 
 To rotate: put a new key first, restart everything, run this, take the old key out, restart again.
 """
