@@ -31,11 +31,11 @@ class FindingsForm(StudioForm):
         set_choices(self.fields["values"], [(value, value) for value in ticked])
 
     def clean(self):
-        found = super().clean()
+        found = super().clean() or self.cleaned_data
         if found.get("some") and not found.get("values"):
             raise forms.ValidationError("Tick at least one value first.")
         return found
 
     def sentence(self) -> str:
         """What is wrong, for people."""
-        return " ".join(self.non_field_errors()) or "Choose one of the kinds on this page."
+        return " ".join(str(error) for error in self.non_field_errors()) or "Choose one of the kinds on this page."
