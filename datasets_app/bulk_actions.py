@@ -146,7 +146,9 @@ def _redact(part: Slice) -> None:
     # One value is one placeholder everywhere, so what was a duplicate still is one.
     still = DatasetRecord.objects.filter(pk__in=list(repeated), verdict=VALID).values_list("pk", flat=True)
     if still:
-        write_fields({pk: {name: getattr(repeated[pk], name) for name in ("verdict", "code", "issues")} for pk in still})
+        write_fields(
+            {pk: {name: getattr(repeated[pk], name) for name in ("verdict", "code", "issues")} for pk in still}
+        )
 
 
 def _recheck(part: Slice) -> None:

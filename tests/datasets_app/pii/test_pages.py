@@ -156,3 +156,14 @@ def test_the_page_costs_the_same_for_many_values(
     assert "20 of 32 values shown" in text
     assert "after=20#values" in text
     assert "12 of 32 values shown" in page(client, scanned, "?kind=email&after=20")
+
+
+def test_what_stands_around_a_value_is_text(client: Client, dataset: Dataset, tmp_path: Path) -> None:
+    hostile = "<script>boom()</script> {{7*7}} ann@x.example <img src=x onerror=boom()>"
+    import_file(dataset, write_lines(tmp_path / "h.jsonl", record(hostile)))
+    actions.start(dataset, actions.SCAN, {}, by=None)
+    drain()
+    text = page(client, dataset, "?kind=email")
+    assert "&lt;script&gt;boom()&lt;/script&gt; {{7*7}} " in text
+    assert "<script>boom" not in text
+    assert "<img src=x" not in text
