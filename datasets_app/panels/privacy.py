@@ -14,7 +14,7 @@ from datasets_app.core.pii.masking import context
 from datasets_app.core.pii.redacting import placeholder
 from datasets_app.core.pii.traces import findings
 from datasets_app.models import Change, Dataset, DatasetRecord, Finding, FoundValue, Vault
-from datasets_app.privacy_models import KindCount, Summary
+from datasets_app.models.findings import KindCount, Summary
 from rft_project.jobs.models import Job, live_job
 
 PAGE = 20  # values of a kind on one page

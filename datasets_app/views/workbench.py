@@ -95,7 +95,8 @@ def undo_change(request: Request, pk: int, change_pk: int):
             messages.success(request, bulk.undone_sentence(done))
     except services.Refused as refused:
         messages.error(request, str(refused))
-    return redirect("datasets:changes" if "history" in request.POST else "datasets:records", pk)
+    pages = {"history": "datasets:changes", "findings": "datasets:privacy"}
+    return redirect(next((pages[name] for name in pages if name in request.POST), "datasets:records"), pk)
 
 
 @require_POST

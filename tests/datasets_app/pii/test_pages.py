@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils.html import escape
 
-from datasets_app import actions, bulk
+from datasets_app import actions
 from datasets_app.models import Dataset, FoundValue, Vault
 from rft_project.connections.models import AuditEntry
 from rft_project.jobs.models import Job
@@ -94,7 +94,7 @@ def test_redacting_ticked_values_then_all_then_undo(client: Client, scanned: Dat
     assert "There was nothing left to redact." in post(client, scanned, "run/redact", kind="email")
     change = scanned.changes.order_by("pk").last()
     assert change is not None
-    assert "2 records are as before." in post(client, scanned, "run/undo_redaction", change=change.pk)
+    assert "2 records are as before." in post(client, scanned, f"changes/{change.pk}/undo", findings="1")
     assert user_text(scanned, 1) == "It is joe@shop.example, or <EMAIL_2>, or +49 151 2345678."
 
 
@@ -118,18 +118,6 @@ def test_what_no_form_offers_is_a_sentence(client: Client, scanned: Dataset) -> 
     for path in ("run/redact", "false_alarms"):
         assert "Choose one of the kinds on this page." in post(client, scanned, path, kind="nothing")
     assert "Choose one of the kinds on this page." in post(client, scanned, "run/redact")
-
-
-@pytest.mark.parametrize("change", ["", "x", "0", "999999", "99999999999999999999"])
-def test_an_undo_of_nothing_is_404(client: Client, scanned: Dataset, change: str) -> None:
-    assert client.post(f"/datasets/{scanned.pk}/run/undo_redaction/", {"change": change}).status_code == 404
-
-
-def test_another_kind_of_change_is_not_undone_here(client: Client, scanned: Dataset, owner: Any) -> None:
-    selection = bulk.Selection(ids=[scanned.records.first().pk])
-    change = bulk.begin(scanned, bulk.plan(scanned, "delete", selection, {}), by=owner)
-    assert change is not None
-    assert client.post(f"/datasets/{scanned.pk}/run/undo_redaction/", {"change": change.pk}).status_code == 404
 
 
 def test_readiness_names_what_is_left(client: Client, scanned: Dataset) -> None:
