@@ -6,7 +6,7 @@ Texts outside the sample, and confidences, come from the vote of the nearest nei
 
 Number of clusters: at each cut the mean silhouette (cosine, of the vectors *before* averaging), less the silhouette
 that the same method gets from vectors of the same spread without groups. That margin flattens rather than peaks on real
-text, so the *smallest* number whose margin is within 8 % (at least 0.006) of the best is taken.
+text, so the *smallest* number whose margin is within 8 % (at least 0.015) of the best is taken.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SAMPLE = 4000  # vectors the tree is built over: 16 M distances
 SCORED = 2000  # of these, how many the silhouette looks at
 NEIGHBOURS = 10
 PULL = 0.7  # weight of the neighbours' mean, applied twice
-NEAR_BEST, NEAR = 0.08, 0.006  # how far from the best margin: relative, and absolute where structure is weak
+NEAR_BEST, NEAR = 0.08, 0.015  # how far from the best margin: relative, and absolute where structure is weak
 MAX_CLUSTERS = 150
 PER_CLUSTER = 20  # texts a cluster has on average at least; in small sets the square root of their number counts
 FEW = 16  # fewer texts are one cluster

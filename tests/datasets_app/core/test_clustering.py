@@ -105,7 +105,7 @@ def test_candidates_and_the_choice_among_them() -> None:
     assert max(candidates(100_000)) <= 150
     assert best_size({2: 0.2, 5: 0.461, 6: 0.5, 9: 0.49}) == 5  # within 8 % of 0.5
     assert best_size({2: 0.2, 5: 0.459, 6: 0.5}) == 6
-    assert best_size({2: 0.01, 5: 0.031, 9: 0.04, 30: 0.045}) == 9  # within 0.006 where structure is weak
+    assert best_size({2: 0.01, 5: 0.031, 9: 0.04, 30: 0.045}) == 5  # within 0.015 where structure is weak
     assert best_size({2: -0.01, 5: 0.019}) == 1
 
 
