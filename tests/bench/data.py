@@ -15,6 +15,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -298,8 +299,10 @@ def made(count: int, seed: int = SEED) -> Iterator[Made]:
 
 
 def file_of(count: int, folder: Path, seed: int = SEED) -> Path:
-    """A JSONL file of ``count`` records, made once: the first half of a file is the file of half the count."""
-    path = folder / f"traces-{seed}-{count}.jsonl"
+    """A JSONL file of ``count`` records, made once for each state of this module and its texts."""
+    sources = (Path(__file__), Path(__file__).with_name("texts.toml"))
+    state = blake2b(b"".join(source.read_bytes() for source in sources), digest_size=4).hexdigest()
+    path = folder / f"traces-{state}-{seed}-{count}.jsonl"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
