@@ -9,19 +9,22 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from datasets_app.core import tokens
-from datasets_app.core.dedupe import SHARED_SAMPLE, DuplicateIndex, duplicate_issue, shared_lines
+from datasets_app.core.dedupe import SHARED_SAMPLE, DuplicateIndex, Prints, duplicate_issue, prints_of, shared_lines
+from datasets_app.core.fast import Judged, Quick, QuickHere, Ready, judged
 from datasets_app.core.formats import AUTO
 from datasets_app.core.hygiene import HygieneReport, ReportBuilder
 from datasets_app.core.reading import Parsed, Rejected, UnreadableFile, read_traces
-from datasets_app.core.records import to_canonical
-from datasets_app.core.sanitizing import Issue, SanitizeConfig, status_of, verdict
+from datasets_app.core.records import to_canonical, user_turns
+from datasets_app.core.sanitizing import SanitizeConfig, status_of
+from datasets_app.core.workers import QuickPool
 from rft_project.platforms.types import JsonDict
 
+_LOT, _LOT_BYTES = 1000, 16 << 20  # entries judged together, and the bytes of their lines
 _SAMPLE_BYTES = 64 << 20
 
 
@@ -40,8 +43,8 @@ class Sinks:
     record, duplicate and unreadable line, ``trouble`` one sentence per file that was not read to its end, and ``at``
     how many bytes of all files are behind it."""
 
-    valid: Callable[[Parsed], None] = lambda entry: None
-    refused: Callable[[JsonDict], None] = lambda line: None
+    valid: Callable[[Judged], None] = lambda found: None
+    refused: Callable[[JsonDict], None] | None = None
     trouble: Callable[[str], None] = lambda sentence: None
     at: Callable[[int], None] = lambda offset: None
 
@@ -50,41 +53,48 @@ class Sinks:
 class _File:
     """One input file; ``name`` as the person gave it, ``base`` the bytes of the files before it."""
 
+    number: int
     name: str
     path: Path
     base: int = 0
 
 
+_Entry = tuple[_File, Parsed | Ready | Rejected]
+_LINE_BITS = 44  # of the key of a record, which is its line and the number of its file
+
+
 @dataclass(slots=True)
 class _Run:
     config: SanitizeConfig
-    several: bool
+    sinks: Sinks
+    names: list[str]
     builder: ReportBuilder = field(default_factory=ReportBuilder)
     formats: Counter[str] = field(default_factory=Counter)
     unreadable: int = 0
 
+    def named(self, key: int) -> str:
+        line = f"line {key & (1 << _LINE_BITS) - 1}"
+        return f"{self.names[key >> _LINE_BITS]} {line}" if len(self.names) > 1 else line
+
 
 def sanitize_files(
-    paths: Sequence[Path], config: SanitizeConfig, *, format: str = AUTO, sinks: Sinks | None = None
+    paths: Sequence[Path], config: SanitizeConfig, *, format: str = AUTO, sinks: Sinks | None = None, workers: int = 1
 ) -> BatchReport:
-    """Sanitizes the files in order; duplicates are found across all of them. One bad file does not stop the others."""
+    """Sanitizes the files in order; duplicates are found across all of them. One bad file does not stop the others.
+
+    ``workers`` processes share the work; what comes out is the same for any number.
+    """
     started = time.monotonic()
-    sinks = sinks or Sinks()
-    run = _Run(config, several=len(paths) > 1)
-    entries = _entries(paths, format, run, sinks)
-    sample = list(_sampled(entries)) if config.near_duplicates is not None else []
-    index = DuplicateIndex(
-        config.near_duplicates, shared_lines(entry.trace for _, entry in sample if isinstance(entry, Parsed))
-    )
-    for file, entry in chain(sample, entries):
-        if isinstance(entry, Parsed):
-            _judge(file, entry, index, run, sinks)
-        else:
-            run.unreadable += 1
-            sinks.refused(_place(file, entry) | {"reason": entry.reason, "text": entry.text})
-            if entry.fatal:
-                sinks.trouble(f"{_named(file, entry)}: {entry.reason}")
-        sinks.at(file.base + entry.offset)
+    run = _Run(config, sinks or Sinks(), [path.name for path in paths])
+    with QuickPool(config, workers) if workers > 1 else nullcontext() as pool:
+        entries = _entries(paths, format, run, pool or QuickHere(config))
+        sample = list(_sampled(entries)) if config.near_duplicates is not None else []
+        shared = shared_lines(_user_turns_of(entry) for _, entry in sample if not isinstance(entry, Rejected))
+        if pool is not None:
+            pool.shared = shared
+        index = DuplicateIndex(config.near_duplicates, shared)
+        for lot in _lots(chain(sample, entries)):
+            _judge(lot, index, run)
     return BatchReport(
         **run.builder.build().model_dump(),
         formats=dict(run.formats.most_common()),
@@ -93,58 +103,100 @@ def sanitize_files(
     )
 
 
-def _entries(paths: Iterable[Path], format: str, run: _Run, sinks: Sinks) -> Iterator[tuple[_File, Parsed | Rejected]]:
+def _entries(paths: Iterable[Path], format: str, run: _Run, quick: Quick) -> Iterator[_Entry]:
     base = 0
-    for path in paths:
-        file = _File(str(path), path, base)
+    for number, path in enumerate(paths):
+        file = _File(number, str(path), path, base)
         try:
-            for entry in read_traces(path, format=format):
+            for entry in read_traces(path, format=format, quick=quick):
                 yield file, entry
         except UnreadableFile as error:
-            sinks.trouble(str(error))
+            run.sinks.trouble(str(error))
         base += path.stat().st_size if path.is_file() else 0
 
 
-def _sampled(entries: Iterator[tuple[_File, Parsed | Rejected]]) -> Iterator[tuple[_File, Parsed | Rejected]]:
+def _sampled(entries: Iterator[_Entry]) -> Iterator[_Entry]:
     """The first entries, from which lines that many records share are learned."""
     size = 0
     for number, (file, entry) in enumerate(entries, 1):
         yield file, entry
-        size += entry.size if isinstance(entry, Parsed) else 0
+        size += 0 if isinstance(entry, Rejected) else entry.size
         if number >= SHARED_SAMPLE or size >= _SAMPLE_BYTES:
             return
 
 
-def _judge(file: _File, entry: Parsed, index: DuplicateIndex, run: _Run, sinks: Sinks) -> None:
-    count = tokens.count(entry.trace)
-    issues = verdict(entry.trace, run.config, count)
-    if not issues:
-        issues = _repeats(file, entry, index, run)
-    run.builder.add(issues, count)
-    run.formats[entry.format] += 1
-    if not issues:
-        sinks.valid(entry)
-        return
-    first = issues[0]
-    sinks.refused(
-        _place(file, entry)
-        | {"verdict": status_of(issues), "code": first.code, "detail": first.detail}
-        | {"issues": [issue.as_json() for issue in issues], "record": to_canonical(entry.trace)}
-    )
+def _user_turns_of(entry: Parsed | Ready) -> list[str]:
+    return entry.judged.turns if isinstance(entry, Ready) else user_turns(entry.trace)
 
 
-def _repeats(file: _File, entry: Parsed, index: DuplicateIndex, run: _Run) -> list[Issue]:
+def _lots(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
+    lot: list[_Entry] = []
+    size = 0
+    for file, entry in entries:
+        lot.append((file, entry))
+        size += 0 if isinstance(entry, Rejected) else entry.size
+        if len(lot) >= _LOT or size >= _LOT_BYTES:
+            yield lot
+            lot, size = [], 0
+    if lot:
+        yield lot
+
+
+def _judge(lot: list[_Entry], index: DuplicateIndex, run: _Run) -> None:
+    """Judges some entries and tells of them in their order."""
+    found = {
+        place: entry.judged if isinstance(entry, Ready) else judged(entry.trace, run.config, entry.format)
+        for place, (_, entry) in enumerate(lot)
+        if not isinstance(entry, Rejected)
+    }
+    _find_repeats(lot, found, index, run)
+    for place, (file, entry) in enumerate(lot):
+        if isinstance(entry, Rejected):
+            _tell_unreadable(file, entry, run)
+        else:
+            _tell(file, entry, found[place], run)
+        run.sinks.at(file.base + entry.offset)
+
+
+def _find_repeats(lot: list[_Entry], found: dict[int, Judged], index: DuplicateIndex, run: _Run) -> None:
     """Only valid records are compared, so that the record kept is always a valid one."""
-    match = index.add((file.path.name, entry.line), entry.trace)
-    if match is None:
-        return []
-    name, line = match.kept_key
-    return [duplicate_issue(match, f"{name} line {line}" if run.several else f"line {line}")]
+    good = [place for place, one in found.items() if not one.issues]
+    rows = {place: prints for place in good if (prints := getattr(lot[place][1], "prints", None)) is not None}
+    late = [place for place in good if place not in rows]
+    made = prints_of([found[place].said for place in late], index.threshold, index.shared)
+    rows |= {place: (made, row) for row, place in enumerate(late)}
+    prints = Prints.joined([rows[place] for place in good])
+    keys = [lot[place][0].number << _LINE_BITS | lot[place][1].line for place in good]
+    for place, match in zip(good, index.add_all(keys, prints), strict=True):
+        if match is not None:
+            found[place].issues = [duplicate_issue(match, run.named(match.kept_key))]
 
 
-def _place(file: _File, entry: Parsed | Rejected) -> JsonDict:
+def _tell_unreadable(file: _File, entry: Rejected, run: _Run) -> None:
+    run.unreadable += 1
+    if run.sinks.refused is not None:
+        run.sinks.refused(_place(file, entry) | {"reason": entry.reason, "text": entry.text})
+    if entry.fatal:
+        run.sinks.trouble(f"{_named(file, entry)}: {entry.reason}")
+
+
+def _tell(file: _File, entry: Parsed | Ready, found: Judged, run: _Run) -> None:
+    run.builder.add(found.issues, found.tokens)
+    run.formats[found.format] += 1
+    if not found.issues:
+        run.sinks.valid(found)
+    elif run.sinks.refused is not None:
+        first = found.issues[0]
+        run.sinks.refused(
+            _place(file, entry)
+            | {"verdict": status_of(found.issues), "code": first.code, "detail": first.detail}
+            | {"issues": [issue.as_json() for issue in found.issues], "record": to_canonical(entry.trace)}
+        )
+
+
+def _place(file: _File, entry: Parsed | Ready | Rejected) -> JsonDict:
     return {"file": file.name, "line": entry.line} | ({"member": entry.where} if entry.where else {})
 
 
-def _named(file: _File, entry: Parsed | Rejected) -> str:
+def _named(file: _File, entry: Rejected) -> str:
     return file.path.name + (f" ({entry.where})" if entry.where else "")

@@ -112,6 +112,16 @@ def spread_of(tokens: np.ndarray, records: np.ndarray | None = None) -> list[tup
     return [(64 << (n - 1) if n else 0, int(count)) for n, count in enumerate(counts)]
 
 
+def summarise_counts(records: Mapping[int, int]) -> TokenSummary:
+    """``summarise_tokens`` of a histogram: how many records have how many tokens."""
+    if not records:
+        return TokenSummary()
+    values = np.array(sorted(records), dtype=np.int64)
+    behind = np.cumsum([records[value] for value in values.tolist()])
+    p50, p95 = (int(values[np.searchsorted(behind, max(1, -(-behind[-1] * p // 100)))]) for p in (50, 95))
+    return TokenSummary(p50=p50, p95=p95, max=int(values[-1]))
+
+
 def build_report(
     total: int,
     verdicts: Mapping[str, int],

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
+from datasets_app.core.fast import Quick, Ready, Shape, extras_of
 from datasets_app.core.formats import (
     AUTO,
     FORMATS,
@@ -33,10 +34,12 @@ from datasets_app.core.records_fields import FieldInfo, field_value, list_fields
 
 __all__ = [
     "LIMITS",
+    "Entry",
     "FieldInfo",
     "Limits",
     "Line",
     "Parsed",
+    "Ready",
     "Rejected",
     "UnreadableFile",
     "detect_format",
@@ -75,10 +78,38 @@ class Parsed:
         return self.trace.split > 0
 
 
+Entry = Parsed | Ready | Rejected
+
+
 @dataclass(slots=True)
 class _Decoded:
     line: Line
     value: Any
+
+
+@overload
+def read_traces(
+    path: Path,
+    *,
+    format: str = ...,
+    mapping: FieldMapping = ...,
+    start_line: int = ...,
+    limit: int | None = ...,
+    limits: Limits = ...,
+) -> Iterator[Parsed | Rejected]: ...
+
+
+@overload
+def read_traces(
+    path: Path,
+    *,
+    format: str = ...,
+    mapping: FieldMapping = ...,
+    start_line: int = ...,
+    limit: int | None = ...,
+    limits: Limits = ...,
+    quick: Quick,
+) -> Iterator[Entry]: ...
 
 
 def read_traces(
@@ -89,13 +120,14 @@ def read_traces(
     start_line: int = 0,
     limit: int | None = None,
     limits: Limits = LIMITS,
-) -> Iterator[Parsed | Rejected]:
+    quick: Quick | None = None,
+) -> Iterator[Any]:
     """The file's records in order, each parsed or rejected with a sentence; memory stays flat.
 
     ``format`` is a name from ``FORMATS`` or ``auto``: then each line is read as the format that recognises it, and a
     line that none recognises as the file's most frequent one. ``mapping`` says which places of it become answer,
     ids and item fields. ``start_line`` leaves out the lines up to and including that number; ``limit`` ends after so
-    many entries.
+    many entries. ``quick`` is asked first: what it can judge comes as ``Ready``.
 
     Raises ``UnreadableFile`` before the first entry.
     """
@@ -104,7 +136,13 @@ def read_traces(
     fallback = _format_of(sample, path.name) if format == AUTO else format
     if fallback not in FORMATS:
         raise UnreadableFile(f"There is no format named {format}; use auto or one of {', '.join(FORMATS)}.")
-    told = _told(_from_near(chain(sample, lines), start_line), format, fallback)
+    near = _from_near(chain(sample, lines), start_line)
+    found: Iterator[_Decoded | Line | Ready | Rejected] = near
+    if quick is not None:
+        extras = extras_of(entry.value for entry in sample if isinstance(entry, _Decoded))
+        undecoded = (entry.line if isinstance(entry, _Decoded) else entry for entry in near)
+        found = quick(undecoded, Shape(format, fallback, mapping, tuple(extras)))
+    told = _told(map(_decode, found), format, fallback)
     if start_line:
         told = (entry for entry in told if entry.line > start_line)
     for entry in islice(told, limit):
@@ -113,30 +151,34 @@ def read_traces(
         yield entry
 
 
-def whole_lines(entries: Iterable[Parsed | Rejected], size: int) -> Iterator[list[Parsed | Rejected]]:
+def whole_lines(entries: Iterable[Entry], size: int, most: int = 32 << 20) -> Iterator[list[Entry]]:
     """The entries in lists of at least ``size``, of which none ends in the middle of a line (the last may be shorter).
 
-    So a reader that begins behind a list's last line leaves nothing out.
+    So a reader that begins behind a list's last line leaves nothing out. Lists of very long lines end earlier, at
+    ``most`` bytes.
     """
-    chunk: list[Parsed | Rejected] = []
+    chunk: list[Entry] = []
+    held = 0
     for entry in entries:
-        if len(chunk) >= size and chunk[-1].line != entry.line:
+        if (len(chunk) >= size or held >= most) and chunk[-1].line != entry.line:
             yield chunk
-            chunk = []
+            chunk, held = [], 0
         chunk.append(entry)
+        held += 0 if isinstance(entry, Rejected) else entry.size
     if chunk:
         yield chunk
 
 
 def read_line(line: Line, *, format: str = AUTO, mapping: FieldMapping = AS_THE_FORMAT_SAYS) -> list[Parsed | Rejected]:
     """What the text of one line holds, as ``read_traces`` would read it in a file of its own kind."""
-    entry = _decode(line)
+    entry = _decoded(line)
     fallback = format
     if format == AUTO and isinstance(entry, _Decoded):
         fallback = recognise(entry.value) or next(iter(FORMATS))
         if isinstance(entry.value, dict) and recognise(entry.value) is None and items_of(entry.value) is None:
             entry = rejected(line, UNKNOWN_FORMAT)
-    found = list(_one_rejection_per_line(_without_outer(_entries([entry], format, fallback))))
+    told = _one_rejection_per_line(_without_outer(_entries([entry], format, fallback)))
+    found = [read for read in told if not isinstance(read, Ready)]
     for read in found:
         if isinstance(read, Parsed):
             mapping.apply(read.trace)
@@ -153,7 +195,7 @@ def detect_format(path: Path, limits: Limits = LIMITS) -> list[tuple[str, float]
 def _sampled(lines: Iterator[Line | Rejected]) -> Iterator[_Decoded | Rejected]:
     size = 0
     for number, line in enumerate(lines, 1):
-        entry = _decode(line)
+        entry = _decoded(line)
         yield entry
         size += len(entry.line.raw) if isinstance(entry, _Decoded) else 0
         if number >= SAMPLE or size >= _SAMPLE_BYTES:
@@ -179,8 +221,12 @@ def _format_of(sample: list[_Decoded | Rejected], name: str) -> str:
     raise UnreadableFile(f"{name} holds no JSON in its first {len(sample)} lines (line {first.line}: {first.reason})")
 
 
-def _decode(line: _Decoded | Line | Rejected) -> _Decoded | Rejected:
-    if not isinstance(line, Line):
+def _decode(line: _Decoded | Line | Ready | Rejected) -> _Decoded | Ready | Rejected:
+    return line if isinstance(line, _Decoded | Ready) else _decoded(line)
+
+
+def _decoded(line: Line | Rejected) -> _Decoded | Rejected:
+    if isinstance(line, Rejected):
         return line
     try:
         return _Decoded(line, decode_json(line.raw))
@@ -194,19 +240,19 @@ def _number(entry: _Decoded | Line | Rejected) -> int:
     return entry.number if isinstance(entry, Line) else entry.line.number
 
 
-def _from_near(lines: Iterable[_Decoded | Line | Rejected], start_line: int) -> Iterator[_Decoded | Rejected]:
-    """The lines behind ``start_line``, decoded, and as many before it as ``inner_calls`` looks back."""
+def _from_near(lines: Iterable[_Decoded | Line | Rejected], start_line: int) -> Iterator[_Decoded | Line | Rejected]:
+    """The lines behind ``start_line``, and as many before it as ``inner_calls`` looks back."""
     before: deque[_Decoded | Line | Rejected] = deque(maxlen=WINDOW)
     for line in lines:
         if _number(line) <= start_line:
             before.append(line)
             continue
         while before:
-            yield _decode(before.popleft())
-        yield _decode(line)
+            yield before.popleft()
+        yield line
 
 
-def _told(lines: Iterator[_Decoded | Rejected], format: str, fallback: str) -> Iterator[Parsed | Rejected]:
+def _told(lines: Iterator[_Decoded | Ready | Rejected], format: str, fallback: str) -> Iterator[Entry]:
     """What becomes of the lines. Up to the first span or container each line is one entry and is told at once."""
     for line in lines:
         entry = _alone(line, format, fallback)
@@ -217,9 +263,9 @@ def _told(lines: Iterator[_Decoded | Rejected], format: str, fallback: str) -> I
         yield entry
 
 
-def _alone(entry: _Decoded | Rejected, format: str, fallback: str) -> Parsed | Rejected | None:
+def _alone(entry: _Decoded | Ready | Rejected, format: str, fallback: str) -> Entry | None:
     """The entry of a line that has nothing to do with other lines, or None where it may have."""
-    if isinstance(entry, Rejected):
+    if isinstance(entry, Rejected | Ready):
         return entry
     value = entry.value
     name = recognise(value) if format == AUTO else format
@@ -233,10 +279,10 @@ def _alone(entry: _Decoded | Rejected, format: str, fallback: str) -> Parsed | R
     return Parsed(line.number, line.key, name or fallback, trace, line.where, line.offset, len(line.raw))
 
 
-def _entries(lines: Iterable[_Decoded | Rejected], format: str, fallback: str) -> Iterator[Parsed | Rejected]:
+def _entries(lines: Iterable[_Decoded | Ready | Rejected], format: str, fallback: str) -> Iterator[Entry]:
     """One entry for each record in each line, and for each thing in it that is refused."""
     for entry in lines:
-        if isinstance(entry, Rejected):
+        if isinstance(entry, Rejected | Ready):
             yield entry
             continue
         line = entry.line
@@ -247,7 +293,7 @@ def _entries(lines: Iterable[_Decoded | Rejected], format: str, fallback: str) -
                 yield rejected(line, str(trace))
 
 
-def _without_outer(entries: Iterator[Parsed | Rejected]) -> Iterator[Parsed | Rejected]:
+def _without_outer(entries: Iterator[Entry]) -> Iterator[Entry]:
     """Calls that are logged again by a span inside become rejections that name the line which is kept."""
     for entry, inner in inner_calls(entries, _call):
         if inner is None or not isinstance(entry, Parsed):
@@ -259,11 +305,11 @@ def _without_outer(entries: Iterator[Parsed | Rejected]) -> Iterator[Parsed | Re
         yield replace(found, key=entry.key, repeats=1)
 
 
-def _call(entry: Parsed | Rejected) -> Call | None:
+def _call(entry: Entry) -> Call | None:
     return call_of(entry.trace) if isinstance(entry, Parsed) and entry.format in SPANS else None
 
 
-def _one_rejection_per_line(entries: Iterable[Parsed | Rejected]) -> Iterator[Parsed | Rejected]:
+def _one_rejection_per_line(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Of the calls that one line holds, those read are numbered, and those left out told together behind them."""
     read = 0  # in the line of the entries last seen
     left_out: list[Rejected] = []
@@ -274,8 +320,8 @@ def _one_rejection_per_line(entries: Iterable[Parsed | Rejected]) -> Iterator[Pa
                 yield _told_together(left_out, read)
                 left_out = []
             read, line = 0, entry.line
-        if isinstance(entry, Parsed):
-            if read:
+        if not isinstance(entry, Rejected):
+            if read and isinstance(entry, Parsed):
                 entry.item, entry.key = read, blake2b(b"%s %d" % (entry.key, read), digest_size=16).digest()
             read += 1
             yield entry

@@ -19,7 +19,7 @@ from datasets_app.core.records import Trace, tool_calls_of
 from datasets_app.core.records_fields import field_value
 from rft_project.platforms.types import JsonDict, Value, text_of
 
-RULE_VERSION = 1  # raised whenever a rule changes what it says about a record
+RULE_VERSION = 2  # raised whenever a rule changes what it says about a record
 DEFAULT_THRESHOLD = 0.85
 VALID, INVALID, DUPLICATE = "valid", "invalid", "duplicate"
 DUPLICATE_CODES = ("duplicate", "near_duplicate")

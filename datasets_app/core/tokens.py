@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from datasets_app.core.records import Trace, clean_text, encode_json
 from rft_project.platforms.types import text_of
@@ -38,10 +39,21 @@ def count_text(text: str) -> int:
 def count(trace: Trace) -> int:
     """Tokens of the prompt's messages: their texts, and their tool calls as compact JSON. Tool definitions,
     images and the few tokens each platform adds per message are not in it."""
-    total = 0
-    for message in trace.messages:
-        total += count_text(text_of(message.get("content")))
-        calls = message.get("tool_calls")
-        if calls:
-            total += count_text(encode_json(calls))
-    return total
+    return sum(count_parts(message.get("content"), message.get("tool_calls")) for message in trace.messages)
+
+
+def count_parts(content: Any, calls: Any) -> int:
+    """``count`` of one message."""
+    total = count_text(text_of(content))
+    return total + count_text(encode_json(calls)) if calls else total
+
+
+def most(trace: Trace) -> int:
+    """A number that ``count`` can't exceed, in a hundredth of its time: every token is at least one byte."""
+    return sum(most_of(message.get("content"), message.get("tool_calls")) for message in trace.messages)
+
+
+def most_of(content: Any, calls: Any) -> int:
+    """``most`` of one message."""
+    size = len(text_of(content).encode("utf-8", "surrogatepass"))
+    return size + len(encode_json(calls).encode("utf-8", "surrogatepass")) if calls else size

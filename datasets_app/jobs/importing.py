@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,17 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from datasets_app.core.reading import Line, Parsed, Rejected, UnreadableFile, open_lines, read_traces, whole_lines
+from datasets_app.core.fast import QuickHere, Ready
+from datasets_app.core.reading import (
+    Entry,
+    Line,
+    Parsed,
+    Rejected,
+    UnreadableFile,
+    open_lines,
+    read_traces,
+    whole_lines,
+)
 from datasets_app.core.reading_lines import reason_kind
 from datasets_app.core.records import clean_text
 from datasets_app.counters import take_turn
@@ -23,14 +32,8 @@ from datasets_app.storing import add_records
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, JobFailed
 
-BATCH = 500
+BATCH = 1000  # records of one transaction
 _THIS_LINE = b"the line being read"  # no key: those have 16 bytes
-
-
-def batched(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
-    iterator = iter(items)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk
 
 
 def rejected_line(batch: ImportBatch, entry: Rejected) -> RejectedLine:
@@ -83,6 +86,7 @@ def _read_on(ctx: JobContext, batch: ImportBatch) -> None:
         mapping=batch.field_mapping,
         start_line=batch.position,
         limit=max(0, ctx.params["limit"] - read) if ctx.params.get("limit") else None,
+        quick=QuickHere(batch.dataset.sanitizing),
     )
     for chunk in whole_lines(reader, BATCH):
         _commit_lines(ctx, batch, chunk, seen)
@@ -98,20 +102,21 @@ def _lines_before(batch: ImportBatch) -> Counter[bytes]:
     return Counter(line.key for line in before)
 
 
-def import_key(entry: Parsed, seen: Counter[bytes]) -> str:
+def import_key(entry: Parsed | Ready, seen: Counter[bytes]) -> str:
     """Same file, same keys: the digest of the line, numbered where a file repeats it.
 
     So a second import of a file adds nothing, and a line that stands twice in one file still makes two records, the
     second of which the sanitize run calls a duplicate. ``seen`` counts lines, by the key of the first record in each;
     the other records of a line come right behind it and share its number.
     """
+    key = entry.key  # made anew at each look
     if not (isinstance(entry, Parsed) and entry.item):
-        seen[entry.key] += 1
-        seen[_THIS_LINE] = seen[entry.key]
-    return entry.key.hex() if seen[_THIS_LINE] == 1 else f"{entry.key.hex()}:{seen[_THIS_LINE]}"
+        seen[key] += 1
+        seen[_THIS_LINE] = seen[key]
+    return key.hex() if seen[_THIS_LINE] == 1 else f"{key.hex()}:{seen[_THIS_LINE]}"
 
 
-def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Parsed | Rejected], seen: Counter[bytes]) -> None:
+def _commit_lines(ctx: JobContext, batch: ImportBatch, chunk: list[Entry], seen: Counter[bytes]) -> None:
     """One transaction: new records with their payloads, rejected lines, counts, and the position in the file."""
     parsed = [(entry, import_key(entry, seen)) for entry in chunk if not isinstance(entry, Rejected)]
     rejected = [entry for entry in chunk if isinstance(entry, Rejected)]

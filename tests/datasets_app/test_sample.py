@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from datasets_app.core import dedupe, sanitizing, tokens
+from datasets_app.core import dedupe, records, sanitizing, tokens
 from datasets_app.core.reading import Rejected, read_traces
 from datasets_app.sample import EXAMPLE_TURNS, LABELS, SAMPLE_PATH, SMALL_PATH, SYSTEM_PROMPT
 from datasets_app.sample import generate as sample
@@ -160,7 +160,7 @@ def test_sanitizing_gives_every_line_the_verdict_it_was_made_for() -> None:
     entries = list(read_traces(SAMPLE_PATH))
     rejected = [entry.line for entry in entries if isinstance(entry, Rejected)]
     parsed = [entry for entry in entries if not isinstance(entry, Rejected)]
-    index = dedupe.DuplicateIndex(shared=dedupe.shared_lines(entry.trace for entry in parsed))
+    index = dedupe.DuplicateIndex(shared=dedupe.shared_lines(records.user_turns(entry.trace) for entry in parsed))
     verdicts = []
     for entry in parsed:
         issues = sanitizing.verdict(entry.trace, sanitizing.SanitizeConfig(), tokens.count(entry.trace))
@@ -174,7 +174,7 @@ def test_sanitizing_gives_every_line_the_verdict_it_was_made_for() -> None:
 
 def test_the_small_file_is_valid_throughout() -> None:
     entries = list(read_traces(SMALL_PATH))
-    index = dedupe.DuplicateIndex(shared=dedupe.shared_lines(entry.trace for entry in entries))
+    index = dedupe.DuplicateIndex(shared=dedupe.shared_lines(records.user_turns(entry.trace) for entry in entries))
     config = sanitizing.SanitizeConfig()
     assert [sanitizing.verdict(entry.trace, config, tokens.count(entry.trace)) for entry in entries] == [[]] * 60
     assert [index.add(entry.line, entry.trace) for entry in entries] == [None] * 60

@@ -66,7 +66,7 @@ def power_cut(worker_cluster: Start, worker: WorkerProcess) -> Callable[[int], o
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "counts"), [(1, [0, 500, 1500]), (2, [500, 1500])], ids=["worker", "host"])
+@pytest.mark.parametrize(("seed", "counts"), [(1, [0, 1000, 2000]), (2, [0, 1000])], ids=["worker", "host"])
 def test_a_killed_import_ends_like_an_undisturbed_one(
     workspace: Any, worker_cluster: Start, file: Path, undisturbed: Undisturbed, seed: int, counts: list[int]
 ) -> None:
@@ -102,7 +102,7 @@ def test_a_killed_sanitize_run_ends_like_an_undisturbed_one(workspace: Any, work
     dataset.records.update(verdict="valid", code="", issues=[], tokens=0, checked_by="")
     worker_cluster(*FAST)
     job = actions.start(dataset, actions.SANITIZE, {}, by=None)
-    kills = kill_while_it_works(job, [0, 500, 1500, 2000], random.Random(4), delay=0.3)
+    kills = kill_while_it_works(job, [0, 1000, 2000], random.Random(4), delay=0.3)
     assert kills >= 2
     wait_ended(job)
     assert (job.state, job.error_message, job.done) == ("SUCCEEDED", "", len(rows))
@@ -132,7 +132,7 @@ def test_an_import_whose_file_is_lost_says_so(workspace: Any, tmp_path: Path, fi
     job = services.start_import(batch, "auto", "", by=None)
     drain(limit=1, slice_seconds=0.0)  # one batch, then the next slice finds no file
     batch.refresh_from_db()
-    assert batch.position == 500
+    assert batch.position == 1000
     Path(batch.path).unlink()
     drain()
     job.refresh_from_db()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,10 +14,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from datasets_app.core.batch import BatchReport, Sinks, sanitize_files
 from datasets_app.core.formats import AUTO, FORMATS
-from datasets_app.core.records import dumps, encode_json
+from datasets_app.core.records import encode_json
 from datasets_app.core.sanitizing import CODES, DEFAULT_THRESHOLD, SanitizeConfig
 from rft_project.jobs.terminal import WRONG_USAGE, progress_bar, refuse_clash, replacing
 
+_SMALL = 4 << 20  # bytes
 _DEFAULTS = SanitizeConfig()
 
 
@@ -41,6 +43,7 @@ class Command(BaseCommand):
             metavar="0-1|off",
             help="similarity from which user texts are near duplicates",
         )
+        parser.add_argument("--workers", type=int, metavar="N", help="processes that share the work (as many as cores)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         config = _config(options)
@@ -54,10 +57,12 @@ class Command(BaseCommand):
             bar = files.enter_context(progress_bar(self.stderr, total))
             sinks = Sinks(trouble=troubles.append, at=bar)
             if out:
-                sinks.valid = lambda entry: _write(out, dumps(entry.trace))
+                sinks.valid = lambda found: _write(out, found.body)
             if rejected:
                 sinks.refused = lambda line: _write(rejected, encode_json(line))
-            report = sanitize_files(options["files"], config, format=options["format"], sinks=sinks)
+            report = sanitize_files(
+                options["files"], config, format=options["format"], sinks=sinks, workers=_workers(options)
+            )
         if options["report"]:
             with _replacing(options["report"]) as target:
                 _write(target, report.model_dump_json(indent=2))
@@ -66,6 +71,14 @@ class Command(BaseCommand):
             self.stderr.write(sentence)
         if troubles:
             sys.exit(1)
+
+
+def _workers(options: dict[str, Any]) -> int:
+    """As many processes as asked for or as there are cores; one where the files are read before two could start."""
+    if options["workers"] is not None:
+        return int(options["workers"])
+    size = sum(path.stat().st_size for path in options["files"] if path.is_file())
+    return max(1, os.cpu_count() or 1) if size > _SMALL else 1
 
 
 def _threshold(text: str) -> float | None:
@@ -85,6 +98,8 @@ def _config(options: dict[str, Any]) -> SanitizeConfig:
         raise CommandError("--min-user-message-length must not be negative.", returncode=WRONG_USAGE)
     if options["max_tokens"] < 1:
         raise CommandError("--max-tokens must be at least 1.", returncode=WRONG_USAGE)
+    if options["workers"] is not None and options["workers"] < 1:
+        raise CommandError("--workers must be at least 1.", returncode=WRONG_USAGE)
     names = ("min_user_message_length", "max_tokens", "near_duplicates")
     return SanitizeConfig(**{name: options[name] for name in names})
 

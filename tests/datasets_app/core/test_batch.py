@@ -5,7 +5,8 @@ import random
 from pathlib import Path
 
 from datasets_app.core.batch import Sinks, sanitize_files
-from datasets_app.core.reading import Parsed
+from datasets_app.core.fast import Judged
+from datasets_app.core.records import loads
 from datasets_app.core.sanitizing import CODES, SanitizeConfig
 from tests.datasets_app.core.real_data import real
 
@@ -22,7 +23,7 @@ def write(path: Path, *rows) -> Path:
 
 
 def run(paths: list[Path], config: SanitizeConfig = CONFIG, **options):
-    valid: list[Parsed] = []
+    valid: list[Judged] = []
     refused: list[dict] = []
     trouble: list[str] = []
     offsets: list[int] = []
@@ -40,7 +41,7 @@ def test_every_record_ends_in_one_place(tmp_path):
         {"input": {"messages": [user(question + " Thanks!")]}, "output": {"messages": []}},
     )
     report, valid, refused, trouble, offsets = run([first, second])
-    assert [entry.trace.messages for entry in valid] == [[user(question)]]
+    assert [loads(found.body).messages for found in valid] == [[user(question)]]
     assert [(r["file"], r["line"], r.get("code", r.get("reason"))) for r in refused] == [
         (str(first), 2, "user_message_too_short"),
         (str(first), 3, "Not valid JSON: Expecting value at character 1."),
@@ -85,7 +86,8 @@ def test_duplicates_of_invalid_records_are_not_kept_back(tmp_path):
     row = {"messages": [user("Where is my parcel?")]}
     path = write(tmp_path / "rows.jsonl", {**row, "reference_answer": None}, {**row, "reference_answer": "label"})
     report, valid, *_ = run([path])
-    assert (report.errors_by_type, [entry.line for entry in valid]) == ({"reference_answer_null": 1}, [2])
+    assert report.errors_by_type == {"reference_answer_null": 1}
+    assert [loads(found.body).reference_answer for found in valid] == ["label"]
 
 
 def test_near_duplicates_can_be_off(tmp_path):

@@ -7,12 +7,22 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets_app.core.dedupe import DuplicateIndex, Match, bands_for, compared_words, shared_lines, shingles
+from datasets_app.core.dedupe import DuplicateIndex, Match, Said, bands_for, compared_words, prints_of
+from datasets_app.core.dedupe import shared_lines as shared_lines_of
 from datasets_app.core.reading import Parsed, read_traces
-from datasets_app.core.records import Trace
+from datasets_app.core.records import Trace, user_turns
 from datasets_app.core.sanitizing import SanitizeConfig, verdict
 from tests.datasets_app.core.real_data import real
 from tests.datasets_app.core.strategies import any_json
+
+
+def shared_lines(traces):
+    return shared_lines_of(map(user_turns, traces))
+
+
+def shingles(words: list[str]) -> set[str]:
+    return {*map(" ".join, zip(words, words[1:], words[2:], strict=False))}
+
 
 POOL = [f"word{n}" for n in range(400)]
 
@@ -89,7 +99,7 @@ def test_anything_can_be_added(values):
     index = DuplicateIndex()
     for value in values:
         for data in (value, {"input": {"messages": [value, {"role": "user", "content": value}]}}):
-            index.add("key", Trace(data))
+            index.add(1, Trace(data))
 
 
 # --- near ------------------------------------------------------------------------------------------------------------
@@ -152,7 +162,7 @@ def test_example_turns_that_all_records_share_do_not_make_them_alike():
     assert len(shared) == 12
     assert matches(DuplicateIndex(shared=shared), traces) == [None] * 6
     again = few_shot(QUESTIONS[2] + " Really?")
-    assert compared_words(again, shared)[:3] == ["why", "was", "my"]
+    assert compared_words(user_turns(again), shared)[:3] == ["why", "was", "my"]
 
 
 def test_an_instruction_around_the_question_counts_as_shared_too():
@@ -161,7 +171,17 @@ def test_an_instruction_around_the_question_counts_as_shared_too():
     )
     traces = [of(template.format(question)) for question in QUESTIONS]
     shared = shared_lines(traces)
-    assert compared_words(traces[0], shared) == ["how", "do", "i", "reset", "the", "password", "of", "my", "account?"]
+    assert compared_words(user_turns(traces[0]), shared) == [
+        "how",
+        "do",
+        "i",
+        "reset",
+        "the",
+        "password",
+        "of",
+        "my",
+        "account?",
+    ]
     assert matches(DuplicateIndex(shared=shared), traces) == [None] * 6
 
 
@@ -219,6 +239,21 @@ def test_pairs_agree_with_datasketch():
     ours = {pair for pair in theirs if matches(DuplicateIndex(0.85), [of(texts[n]) for n in pair])[1]}
     assert len(theirs) > 100
     assert len(ours) >= 0.98 * len(theirs)
+
+
+@pytest.mark.parametrize("size", [2, 7, 50, 400])
+def test_records_may_come_in_lots_of_any_size(size):
+    traces = [of(text, span=f"span {number % 250}") for number, text in enumerate(families(seed=9, count=400))]
+    traces[33:33] = [Trace({}), of("Thank you")]
+    one_by_one = matches(DuplicateIndex(), traces)
+    index, found = DuplicateIndex(), []
+    for at in range(0, len(traces), size):
+        lot = traces[at : at + size]
+        prints = prints_of([Said.of(trace) for trace in lot], index.threshold)
+        found += index.add_all(range(at, at + len(lot)), prints)
+    assert found == one_by_one
+    assert {match.kind for match in found if match} == {"duplicate", "near_duplicate"}
+    assert {match.same_span for match in found if match} == {True, False}
 
 
 def test_the_result_depends_on_nothing_but_the_order():
