@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from datasets_app.core.dedupe import DuplicateIndex, shared_lines
 from datasets_app.core.readiness import counted
+from datasets_app.core.records import user_turns
 from datasets_app.core.rows import item_of
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.facts import dataset_facts
@@ -83,12 +84,12 @@ def split_run(run: RFTJob, params: SplitParams) -> SplitSummary:
     if not records:
         raise Refused("The dataset has no valid records; sanitize it first.")
     # System prompts and example turns that the records share must not make them twins.
-    index = DuplicateIndex(NEAR_TWIN, shared_lines(record.trace for record in records[:2000]))
+    index = DuplicateIndex(NEAR_TWIN, shared_lines(user_turns(record.trace) for record in records[:2000]))
     rows = []
-    for record in records:
+    for number, record in enumerate(records):
         trace = record.trace
-        match = index.add(record.import_key, trace)
-        groups = [f"near:{match.kept_key if match is not None else record.import_key}"]
+        match = index.add(number, trace)
+        groups = [f"near:{records[match.kept_key if match is not None else number].import_key}"]
         groups += [f"conversation:{trace.metadata[key]}" for key in CONVERSATION_KEYS if trace.metadata.get(key)]
         topic = None if record.topic in (None, UNKNOWN) else record.topic
         # Not the primary key: the same file splits the same way in every database.

@@ -47,6 +47,10 @@ _CONTROL_ESCAPE = re.compile(rb"\\(?:[bf]|u00[01])").search
 _OUTPUT = frozenset({"messages", "tool_calls", "finish_reason"})
 
 
+# What the name of a decoder's field may not hold; lines with such keys go the long way.
+_NO_NAME = re.compile('[\x00-\x1f"\\\\\ud800-\udfff]').search
+
+
 class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     role: str
     content: str | list[JsonDict] | UnsetType | None = UNSET
@@ -370,7 +374,7 @@ def judged(trace: Trace, config: SanitizeConfig, format: str, *, exact: bool = T
 def extras_of(sample: Iterable[Any]) -> list[str]:
     """Keys of the sampled (decoded) lines that are neither of our own form nor of a chat row: mostly item fields."""
     names = dict.fromkeys(name for line in sample if isinstance(line, dict) for name in line)
-    return [name for name in names if name not in _NEVER_MORE and clean_text(name) == name][:_EXTRAS]
+    return [name for name in names if name not in _NEVER_MORE and not _NO_NAME(name)][:_EXTRAS]
 
 
 @dataclass(slots=True)

@@ -157,6 +157,14 @@ def test_choices_that_need_the_whole_record_are_left_to_the_long_way() -> None:
     assert Judge(CONFIG, Shape(format="chat")).quick(line) is None
 
 
+def test_keys_that_no_decoder_can_be_made_for() -> None:
+    keys = ['"', "\\", "a\nb", "\x00", "\ud800", "‮{{7*7}}", "", "ключ"]
+    line = {"messages": [ASKED], **dict.fromkeys(keys, 1)}
+    assert extras_of([line]) == ["‮{{7*7}}", "", "ключ"]
+    assert agree(rows(line)) == 0
+    assert agree(rows({"messages": [ASKED], "‮{{7*7}}": 1, "": 2, "ключ": 3})) == 1
+
+
 def test_tokens_that_can_not_be_too_many_need_not_be_counted() -> None:
     line = rows(conversation())[0]
     assert Judge(CONFIG, exact=False).quick(line).tokens == 0  # type: ignore[union-attr]
