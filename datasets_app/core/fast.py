@@ -8,19 +8,18 @@ their messages finds nothing wrong with most of them. Whatever the decoder refus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from datasets_app.core import tokens
-from datasets_app.core.dedupe import Prints, Said
+from datasets_app.core.dedupe import Said
 from datasets_app.core.formats import AUTO, recognise
 from datasets_app.core.formats.base import epoch_seconds, output_of, session_of
 from datasets_app.core.mapping import AS_THE_FORMAT_SAYS, FieldMapping
-from datasets_app.core.reading_lines import Line, Rejected
 from datasets_app.core.records import (
     MAX_DEPTH,
     Trace,
@@ -32,7 +31,6 @@ from datasets_app.core.records import (
     digest_of,
     dumps,
     encode_json,
-    loads,
     said,
     user_turns,
 )
@@ -375,66 +373,3 @@ def extras_of(sample: Iterable[Any]) -> list[str]:
     """Keys of the sampled (decoded) lines that are neither of our own form nor of a chat row: mostly item fields."""
     names = dict.fromkeys(name for line in sample if isinstance(line, dict) for name in line)
     return [name for name in names if name not in _NEVER_MORE and not _NO_NAME(name)][:_EXTRAS]
-
-
-@dataclass(slots=True)
-class Ready:
-    """A line with its judgement, and its place in the prints of a lot where they were made with it."""
-
-    source: Line
-    judged: Judged
-    prints: tuple[Prints, int] | None = None
-
-    @property
-    def line(self) -> int:
-        return self.source.number
-
-    @property
-    def key(self) -> bytes:
-        return self.source.key
-
-    @property
-    def offset(self) -> int:
-        return self.source.offset
-
-    @property
-    def format(self) -> str:
-        return self.judged.format
-
-    @property
-    def trace(self) -> Trace:
-        """The record itself, decoded anew."""
-        return loads(self.judged.body)
-
-    @property
-    def where(self) -> str:
-        return self.source.where
-
-    @property
-    def size(self) -> int:
-        return len(self.source.raw)
-
-    @property
-    def split(self) -> bool:
-        return self.judged.split > 0
-
-
-class Quick(Protocol):
-    """Judges of a file's lines those it can; the others, and what was rejected, are handed on in their places."""
-
-    def __call__(self, lines: Iterator[Line | Rejected], shape: Shape) -> Iterator[Line | Ready | Rejected]: ...
-
-
-class QuickHere:
-    """``Quick`` in this process."""
-
-    def __init__(self, config: SanitizeConfig, *, exact: bool = True) -> None:
-        self._config, self._exact = config, exact
-
-    def __call__(self, lines: Iterator[Line | Rejected], shape: Shape) -> Iterator[Line | Ready | Rejected]:
-        judge = Judge(self._config, shape, exact=self._exact)
-        for line in lines:
-            if isinstance(line, Line) and (found := judge.quick(line.raw)) is not None:
-                yield Ready(line, found)
-            else:
-                yield line

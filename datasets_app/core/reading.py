@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, overload
 
-from datasets_app.core.fast import Quick, Ready, Shape, extras_of
+from datasets_app.core.fast import Shape, extras_of
 from datasets_app.core.formats import (
     AUTO,
     FORMATS,
@@ -28,6 +28,7 @@ from datasets_app.core.formats import (
 )
 from datasets_app.core.joining import WINDOW, Call, call_of, inner_calls
 from datasets_app.core.mapping import AS_THE_FORMAT_SAYS, FieldMapping
+from datasets_app.core.quick import Quick, Ready
 from datasets_app.core.reading_lines import LIMITS, Limits, Line, Rejected, UnreadableFile, open_lines, rejected
 from datasets_app.core.records import Trace, Unreadable, decode_json, dumps
 from datasets_app.core.records_fields import FieldInfo, field_value, list_fields

@@ -10,7 +10,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 from datasets_app.core.dedupe import Prints, Said, prints_of
-from datasets_app.core.fast import Judge, Judged, Ready, Shape
+from datasets_app.core.fast import Judge, Judged, Shape
+from datasets_app.core.quick import Ready
 from datasets_app.core.reading_lines import Line, Rejected
 from datasets_app.core.sanitizing import SanitizeConfig
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from datasets_app.core.fast import QuickHere, Ready
+from datasets_app.core.quick import QuickHere, Ready
 from datasets_app.core.reading import (
     Entry,
     Line,

@@ -13,7 +13,8 @@ from tests.bench.work import Bench
 
 
 def ours(path: str) -> Callable[[], dict[str, int]]:
-    from datasets_app.core.fast import QuickHere, Ready, judged
+    from datasets_app.core.fast import judged
+    from datasets_app.core.quick import QuickHere, Ready
     from datasets_app.core.reading import Rejected, read_traces
     from datasets_app.core.sanitizing import SanitizeConfig
 

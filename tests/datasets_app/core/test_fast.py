@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_app.core.batch import Sinks, sanitize_files
-from datasets_app.core.fast import Judge, QuickHere, Ready, Shape, extras_of, judged
+from datasets_app.core.fast import Judge, Shape, extras_of, judged
 from datasets_app.core.formats import AUTO, readings
 from datasets_app.core.mapping import FieldMapping
+from datasets_app.core.quick import QuickHere, Ready
 from datasets_app.core.reading import read_traces
 from datasets_app.core.records import Trace, Unreadable, decode_json, loads, normal
 from datasets_app.core.sanitizing import SanitizeConfig
