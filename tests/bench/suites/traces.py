@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -42,7 +43,10 @@ def sanitized(path: Path, records: int, folder: Path) -> Sanitized:
     outputs = [f"--{name}={folder / name}" for name in ("out", "rejected", "report")]
     started, before = time.monotonic(), _children_cpu()
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "sanitize_traces", str(path), *outputs], cwd=ROOT, stdout=subprocess.DEVNULL
+        [sys.executable, "manage.py", "sanitize_traces", str(path), *outputs],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "RFT_TEST_DIR": str(folder)},
+        stdout=subprocess.DEVNULL,
     )
     memory = PeakMemory(process.pid)
     memory.start()
