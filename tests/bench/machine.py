@@ -29,7 +29,7 @@ def facts() -> list[tuple[str, str]]:
     return [
         ("processor", f"{_processor()}, {len(os.sched_getaffinity(0))} cores used"),
         ("memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"),
-        ("system", f"{platform.system()} {platform.release()}"),
+        ("system", platform.system()),
         ("Python", platform.python_version()),
         ("SQLite", sqlite3.sqlite_version),
         ("PostgreSQL", _postgres()),
@@ -49,7 +49,7 @@ def _postgres() -> str:
         binary = folder_of_binaries() / "postgres"
     except NoPostgres:
         return "none"
-    return subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout.split()[-1]
+    return subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout.split()[2]
 
 
 def _version(name: str) -> str:
