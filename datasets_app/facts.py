@@ -13,6 +13,7 @@ from datasets_app.core.sanitizing import RULE_VERSION
 from datasets_app.core.topics import UNKNOWN
 
 from .models import COUNTED, VALID, Dataset, Vault
+from .models.findings import Summary
 
 
 def rules_digest(dataset: Dataset) -> str:
@@ -71,6 +72,7 @@ def dataset_facts(dataset: Dataset) -> DatasetFacts:
         if n > made:
             trace_counts[topic or None] = n - made
     leaves, unknown, uncategorized = leaf_counts(tree, all_counts)
+    held = _to_review(dataset)
     return DatasetFacts(
         total=total,
         valid=valid,
@@ -82,13 +84,12 @@ def dataset_facts(dataset: Dataset) -> DatasetFacts:
         unknown=unknown,
         uncategorized=uncategorized,
         needs_review=review,
-        **_to_review(dataset),
+        findings=held.personal if held is not None else None,
+        secrets=held.secrets if held is not None else 0,
     )
 
 
-def _to_review(dataset: Dataset) -> dict[str, int]:
-    """Records that hold something nobody has decided about; nothing where nobody has looked."""
+def _to_review(dataset: Dataset) -> Summary | None:
+    """Records that hold something nobody has decided about; None where nobody has looked."""
     vault = Vault.objects.filter(pk=dataset.pk).only("summary").first()
-    if vault is None or not vault.summary:
-        return {}
-    return {"findings": vault.counts.personal, "secrets": vault.counts.secrets}
+    return vault.counts if vault is not None and vault.summary else None

@@ -91,6 +91,7 @@ def split_run(run: RFTJob, params: SplitParams) -> SplitSummary:
         match = index.add(number, trace)
         groups = [f"near:{records[match.kept_key if match is not None else number].import_key}"]
         groups += [f"conversation:{trace.metadata[key]}" for key in CONVERSATION_KEYS if trace.metadata.get(key)]
+        groups += [f"session:{record.session_id}"] if record.session_id else []
         topic = None if record.topic in (None, UNKNOWN) else record.topic
         # Not the primary key: the same file splits the same way in every database.
         rows.append(Row(record.import_key, topic, record.is_generated, tuple(groups)))

@@ -54,6 +54,17 @@ def test_the_same_file_splits_and_samples_the_same_way_in_another_dataset(graded
     assert len(set(first)) == 20
 
 
+def test_the_turns_of_a_session_stay_on_one_side(graded_run):
+    """One record of training and one of validation turn out to be of one conversation."""
+    items = graded_run.snapshot.items
+    pair = [
+        items.filter(part=part).order_by("pk").values_list("record_id", flat=True)[0] for part in ("train", "valid")
+    ]
+    graded_run.dataset.records.filter(pk__in=pair).update(session_id="call 17")
+    services.split_run(graded_run, SplitParams(ratio=0.7))
+    assert graded_run.snapshot.items.filter(record_id__in=pair).values("part").distinct().count() == 1
+
+
 def test_an_edited_record_changes_neither_the_snapshot_nor_what_is_sent(graded_run):
     before = rows_of(graded_run.snapshot, "train")
     row = graded_run.dataset.records.first()
