@@ -1,7 +1,8 @@
 """Many records into the database at the cost of the database: COPY on PostgreSQL, one prepared INSERT on SQLite.
 
 The ORM spends ten times as long on a row as either database does. Callers hold the dataset's turn (see
-``changes.take_turn``) in a transaction of their own.
+``changes.take_turn``) in a transaction of their own. What the drivers raise leaves here as Django's errors, which the
+runner of jobs knows: a database that is full or busy is tried again.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def insert_records(rows: Sequence[NewRecord], bodies: Sequence[str]) -> range | 
     if not rows:
         return []
     columns = ", ".join(("id", *NewRecord._fields))
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         ids = _free_ids(cursor, len(rows))
         if connection.vendor == "postgresql":
             with cursor.copy(f"COPY {_RECORDS} ({columns}) FROM STDIN") as copy:
@@ -118,7 +119,7 @@ def write_verdicts(found: Sequence[Verdict], checked_by: str) -> None:
     """One UPDATE for all of them, or one prepared UPDATE per row where that is as cheap (SQLite)."""
     if not found:
         return
-    with connection.cursor() as cursor:
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             columns = [list(column) for column in zip(*found, strict=True)]
             cursor.execute(

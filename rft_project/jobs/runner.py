@@ -31,13 +31,14 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[JobContext], Any]
 BACKOFF_CAP = 120.0  # seconds
+DISK_FULL = "53100"  # PostgreSQL's code of an error
 RETRY_AFTER_CAP = 3600.0  # seconds; a platform that asks for more is asked again after an hour
 
 
 def claim(job_id: int) -> Job | None:
     """Take a queued job by one conditional UPDATE; None when it is not queued or somebody else was faster.
 
-    The start is counted and committed before the work, so a worker that is killed has used up an attempt.
+    The start is counted and committed before the work; the sweep counts one whose worker was lost as a death instead.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -107,7 +108,7 @@ def _conclude(context: JobContext, lease: Lease, error: BaseException) -> None:
         case OperationalError() | InterfaceError():
             if not connection.in_atomic_block:
                 connection.close()  # it may be the connection that is broken
-            _try_later(context, lease, "The database did not answer.", "database", None)
+            _try_later(context, lease, _database_trouble(error), "database", None)
         case SystemExit():
             _fail(context, lease, _too_long(), "timeout", staff=traceback.format_exc())
         case KeyboardInterrupt():
@@ -122,6 +123,13 @@ def _conclude(context: JobContext, lease: Lease, error: BaseException) -> None:
                 "internal",
                 staff=traceback.format_exc(),
             )
+
+
+def _database_trouble(error: BaseException) -> str:
+    cause = error.__cause__  # what the driver raised
+    if getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL" or getattr(cause, "sqlstate", "") == DISK_FULL:
+        return "The disk of the database is full; free some space."
+    return "The database did not answer."
 
 
 def _too_long() -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -66,7 +67,7 @@ def put_back_stale(now: datetime) -> tuple[int, int]:
     for job in list(Job.objects.filter(state=State.RUNNING)):
         if not (owner.is_gone(job.lease_owner) or (job.lease_until is not None and job.lease_until < now)):
             continue
-        if job.deaths < MAX_DEATHS and job.attempts < job.max_attempts:
+        if job.deaths < MAX_DEATHS:
             requeued += _put_back(job)
         else:
             failed += _give_up(job, now)
@@ -80,6 +81,7 @@ def _put_back(job: Job) -> bool:
             state=State.QUEUED,
             fence=F("fence") + 1,
             deaths=F("deaths") + 1,
+            attempts=Greatest(F("attempts") - 1, 0),  # a start that was cut short proves nothing against the job
             lease_until=None,
             version=F("version") + 1,
         )
@@ -91,8 +93,7 @@ def _put_back(job: Job) -> bool:
 
 
 def _give_up(job: Job, now: datetime) -> bool:
-    times = "once" if job.deaths == 0 else "twice" if job.deaths == 1 else f"{job.deaths + 1} times"
-    message = f"The worker stopped {times} while doing this, so it was not started again; look at the log, then retry."
+    message = "The worker stopped twice while doing this, so it was not started again; look at the log, then retry."
     with transaction.atomic():
         ended = Job.objects.held(job.pk, job.fence).update(
             state=State.FAILED,

@@ -11,6 +11,7 @@ from typing import IO, Any
 from django.core.management.base import CommandError
 
 WRONG_USAGE = 2  # exit code
+_UNFINISHED = ".part"
 _BAR = 30  # characters
 _EVERY = 0.2  # seconds between two drawings
 
@@ -29,15 +30,27 @@ def refuse_clash(inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
     """A file to write that takes its name only when all of it is written. Raises CommandError."""
-    unfinished = path.with_name(path.name + ".part")
+    unfinished = path.with_name(path.name + _UNFINISHED)
     try:
         with unfinished.open("w", encoding="utf-8", newline="\n") as target:
             yield target
         unfinished.replace(path)
     except OSError as error:
-        raise CommandError(f"{path} can't be written: {error.strerror}.") from None
+        raise _not_written(path, error) from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_line(target: IO[str], line: str) -> None:
+    """A line into a file of ``replacing``; where several are open, the error names this one. Raises CommandError."""
+    try:
+        target.write(line + "\n")
+    except OSError as error:
+        raise _not_written(Path(target.name.removesuffix(_UNFINISHED)), error) from None
+
+
+def _not_written(path: Path, error: OSError) -> CommandError:
+    return CommandError(f"{path} can't be written ({error.strerror}); make room or choose another place.")
 
 
 class Bar:
