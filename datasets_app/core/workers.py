@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from datasets_app.core.dedupe import Prints, Said, prints_of
@@ -20,6 +21,16 @@ _LOT_BYTES = 2 << 20
 _AHEAD = 2  # lots that wait for each process
 _Settings = tuple[SanitizeConfig, Shape, frozenset[str] | None]
 _Found = tuple[list[tuple[Any, ...] | None], Prints | None]
+
+
+class WorkerLost(Exception):
+    """A process of the pool was killed: what it was given is lost, and its pool takes no more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A worker process was stopped from outside, perhaps because memory ran out; "
+            "nothing was written, so run it again with fewer --workers."
+        )
 
 
 class QuickPool:
@@ -44,6 +55,13 @@ class QuickPool:
         self._processes.shutdown(cancel_futures=True)
 
     def __call__(self, lines: Iterator[Line | Rejected], shape: Shape) -> Iterator[Line | Ready | Rejected]:
+        """The lines in their order, judged where that is quick. Raises WorkerLost."""
+        try:
+            yield from self._in_order(lines, shape)
+        except BrokenProcessPool:
+            raise WorkerLost from None
+
+    def _in_order(self, lines: Iterator[Line | Rejected], shape: Shape) -> Iterator[Line | Ready | Rejected]:
         waiting: deque[tuple[list[Line | Rejected], Future[_Found]]] = deque()
         for lot in _lots(lines):
             settings = (self._config, shape, self.shared)

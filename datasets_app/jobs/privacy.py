@@ -31,7 +31,8 @@ def run_scan_pii(ctx: JobContext) -> dict[str, Any]:
 
 def look_through(ctx: JobContext, dataset: Dataset) -> Summary:
     """Look through what is new or has changed, and count. Raises Again, Locked."""
-    ctx.progress.begin("Looking for personal data and secrets", total=privacy.left_to_scan(dataset))
+    if left := privacy.left_to_scan(dataset):
+        ctx.progress.begin("Looking for personal data and secrets", total=left)
     while True:
         with ctx.batch() as batch:
             take_turn(dataset.pk)

@@ -56,7 +56,10 @@ def run_sanitize(ctx: JobContext) -> HygieneReport:
     if dataset.topics.topics and dataset.records.filter(verdict=VALID, topic=None).exists():
         with ctx.batch():
             start(dataset, CATEGORIZE, {}, by=ctx.job.requested_by)
-    return report_of(dataset, _look_through(ctx, dataset))
+    held = _look_through(ctx, dataset)
+    checked = records.filter(pk__lte=last).count()
+    ctx.progress.begin("Checking", done=checked, total=checked)  # that phase counted its own
+    return report_of(dataset, held)
 
 
 def _look_through(ctx: JobContext, dataset: Dataset) -> Held | None:

@@ -16,7 +16,8 @@ from datasets_app.core.batch import BatchReport, Sinks, sanitize_files
 from datasets_app.core.formats import AUTO, FORMATS
 from datasets_app.core.records import encode_json
 from datasets_app.core.sanitizing import CODES, DEFAULT_THRESHOLD, SanitizeConfig
-from rft_project.jobs.terminal import WRONG_USAGE, progress_bar, refuse_clash, replacing
+from datasets_app.core.workers import WorkerLost
+from rft_project.jobs.terminal import WRONG_USAGE, progress_bar, refuse_clash, replacing, write_line
 
 _SMALL = 4 << 20  # bytes
 _DEFAULTS = SanitizeConfig()
@@ -60,9 +61,12 @@ class Command(BaseCommand):
                 sinks.valid = lambda found: _write(out, found.body)
             if rejected:
                 sinks.refused = lambda line: _write(rejected, encode_json(line))
-            report = sanitize_files(
-                options["files"], config, format=options["format"], sinks=sinks, workers=_workers(options)
-            )
+            try:
+                report = sanitize_files(
+                    options["files"], config, format=options["format"], sinks=sinks, workers=_workers(options)
+                )
+            except WorkerLost as lost:
+                raise CommandError(str(lost)) from None
         if options["report"]:
             with _replacing(options["report"]) as target:
                 _write(target, report.model_dump_json(indent=2))
@@ -116,7 +120,7 @@ def _replacing(path: Path | None) -> Iterator[IO[str] | None]:
 
 def _write(target: IO[str] | None, line: str) -> None:
     if target is not None:
-        target.write(line + "\n")
+        write_line(target, line)
 
 
 def _summary(report: BatchReport) -> str:
