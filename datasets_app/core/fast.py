@@ -94,8 +94,8 @@ class Judged:
     """One line read and judged on its own.
 
     ``digest``: 32 hexadecimal digits; ``turns``: what the user says, blank turns left out; ``tokens``: exact, or 0
-    where they were not counted; ``body``: the record as ``records.loads`` reads it; ``split``: how many messages were
-    moved to the output.
+    where they were not counted; ``split``: how many messages were moved to the output; ``source``: the ``body``, or the
+    line (bytes) that it is but for white space between its parts.
     """
 
     format: str
@@ -107,7 +107,14 @@ class Judged:
     tokens: int
     turns: list[str]
     split: int
-    body: str
+    source: str | bytes
+
+    @property
+    def body(self) -> str:
+        """The record as ``records.loads`` reads it; made when asked for, since many records are only judged."""
+        if isinstance(self.source, bytes):
+            self.source = msgspec.json.format(self.source, indent=-1).decode()
+        return self.source
 
     @property
     def said(self) -> Said:
@@ -159,7 +166,6 @@ class Judge:
             return None
         try:
             line: Any = self._decode(raw)
-            text = msgspec.json.format(raw, indent=-1).decode()  # without the white space between its parts
         except (ValueError, RecursionError):
             return None
         if line.reference_answer is None:
@@ -169,11 +175,11 @@ class Judge:
         }
         if line.messages is not UNSET:
             return self._chat_row(line, more)
-        return self._own_form(line, more, text)
+        return self._own_form(line, more, raw)
 
     # --- our own form ------------------------------------------------------------------------------------------------
 
-    def _own_form(self, line: Any, more: JsonDict, text: str) -> Judged | None:
+    def _own_form(self, line: Any, more: JsonDict, raw: bytes) -> Judged | None:
         if "canonical" not in self._forms or line.tools is not UNSET or line.tool_choice is not UNSET:
             return None
         payload = line.data
@@ -195,12 +201,14 @@ class Judge:
         metadata = line.metadata if line.metadata is not UNSET else {}
         named = clean_id(line.session_id) if line.session_id is not UNSET else ""
         session = named or session_of(metadata)
+        body: str | bytes = raw
         if session and not named:
+            text = msgspec.json.format(raw, indent=-1).decode()
             if line.session_id is not UNSET or text[0] != "{":
                 return None
-            text = f'{{"session_id":{encode_json(session)},{text[1:]}'
+            body = f'{{"session_id":{encode_json(session)},{text[1:]}'
         span = clean_id(line.span_id) if line.span_id is not UNSET else ""
-        return self._judged("canonical", given.messages, span, session, text, 0)
+        return self._judged("canonical", given.messages, span, session, body, 0)
 
     def _is(self, form: str, line: Any, more: JsonDict) -> bool:
         """Whether the line is of that form for the table of formats too, which looks at the other keys first."""
@@ -266,7 +274,7 @@ class Judge:
     # --- rules -------------------------------------------------------------------------------------------------------
 
     def _judged(
-        self, form: str, messages: list[_Message], span: str, session: str, body: str, split: int
+        self, form: str, messages: list[_Message], span: str, session: str, source: str | bytes, split: int
     ) -> Judged | None:
         """None unless the conversation breaks no rule."""
         if not messages or messages[-1].role != "user":
@@ -303,7 +311,7 @@ class Judge:
         if count > self.config.max_tokens:
             return None
         preview = turns[-1][:PREVIEW]
-        return Judged(form, [], digest_of(text), span, session, preview, count, turns, split, body)
+        return Judged(form, [], digest_of(text), span, session, preview, count, turns, split, source)
 
     def _count(self, messages: list[_Message], text: str) -> int:
         if not self.exact:

@@ -96,7 +96,7 @@ def _merged(lot: list[Line | Rejected], answer: Future[_Found]) -> Iterator[Line
             yield line
             continue
         judged = Judged(*values)
-        judged.body = judged.body or line.raw.decode()
+        judged.source = judged.source or line.raw.decode()
         yield Ready(line, judged, None if prints is None else (prints, row))
         row += 1
 
