@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from django.db.models import Case, Q, Sum, Value, When
 
@@ -12,7 +11,7 @@ from datasets_app.core.readiness import DatasetFacts
 from datasets_app.core.sanitizing import RULE_VERSION
 from datasets_app.core.topics import UNKNOWN
 
-from .models import COUNTED, VALID, Dataset, Vault
+from .models import VALID, Dataset, Vault
 from .models.findings import Summary
 
 
@@ -26,17 +25,6 @@ def topic_counts(dataset: Dataset) -> dict[str | None, int]:
     """Valid records per stored topic value; ``None`` for those not categorized yet."""
     rows = dataset.record_counts.filter(verdict=VALID).values_list("topic").annotate(n=Sum("n")).order_by()
     return {topic or None: n for topic, n in rows}
-
-
-def facet_counts(dataset: Dataset) -> dict[str, dict[Any, int]]:
-    """Records per value of each column that is counted by; under ``topic`` None stands for "not categorized yet"."""
-    names = [name for name in COUNTED if name != "dataset_id"]
-    facets: dict[str, dict[Any, int]] = {name: {} for name in names}
-    for *values, n in dataset.record_counts.values_list(*names, "n"):
-        for name, value in zip(names, values, strict=True):
-            value = None if name == "topic" and not value else value
-            facets[name][value] = facets[name].get(value, 0) + n
-    return facets
 
 
 def coverage_report(dataset: Dataset, facts: DatasetFacts | None = None) -> CoverageReport:

@@ -1,7 +1,7 @@
 """Many records into the database at the cost of the database: COPY on PostgreSQL, one prepared INSERT on SQLite.
 
 The ORM spends ten times as long on a row as either database does. Callers hold the dataset's turn (see
-``changes.take_turn``) in a transaction of their own. What the drivers raise leaves here as Django's errors, which the
+``counters.take_turn``) in a transaction of their own. What the drivers raise leaves here as Django's errors, which the
 runner of jobs knows: a database that is full or busy is tried again.
 """
 

@@ -13,7 +13,7 @@ from datasets_app import exports as domain
 from datasets_app.strip import dataset_steps
 from rft_project.jobs.services import request_cancel, retry
 from rft_project.web.http import Request
-from rft_project.web.regions import region
+from rft_project.web.regions import work_region
 
 
 @require_http_methods(["GET", "POST"])
@@ -42,14 +42,7 @@ def export(request: Request, pk: int, export_pk: int):
 @require_GET
 def export_work(request: Request, pk: int, export_pk: int):
     panel = panels.export_panel(access.export(request.user, pk, export_pk))
-    return region(
-        request,
-        "datasets_app/_export_work.html",
-        {"panel": panel},
-        version=panel.version,
-        refresh=not panel.is_live,
-        page=panel.page,
-    )
+    return work_region(request, "datasets_app/_export_work.html", panel, page=panel.page)
 
 
 @require_GET

@@ -6,7 +6,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from datasets_app import access, panels, previewing
 from rft_project.web.http import Request
-from rft_project.web.regions import SeeOther, region
+from rft_project.web.regions import SeeOther, region, work_region
 
 
 @require_GET
@@ -49,42 +49,21 @@ def actions(request: Request, pk: int):
 def sanitize_work(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
     panel = panels.sanitize_work_panel(dataset)
-    return region(
-        request,
-        "datasets_app/_sanitize_work.html",
-        {"work": panel},
-        version=panel.version,
-        refresh=not panel.is_live,
-        page=panel.page,
-    )
+    return work_region(request, "datasets_app/_sanitize_work.html", panel, page=panel.page)
 
 
 @require_GET
 def topic_work(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
     panel = panels.topic_work_panel(dataset)
-    return region(
-        request,
-        "datasets_app/_topic_work.html",
-        {"panel": panel},
-        version=panel.version,
-        refresh=not panel.is_live,
-        page=panel.page,
-    )
+    return work_region(request, "datasets_app/_topic_work.html", panel, page=panel.page)
 
 
 @require_GET
 def import_work(request: Request, pk: int, batch_pk: int):
     batch = access.batch(request.user, pk, batch_pk)
     panel = panels.import_panel(batch)
-    return region(
-        request,
-        "datasets_app/_import_work.html",
-        {"panel": panel},
-        version=panel.version,
-        refresh=not panel.is_live,
-        page=panel.page,
-    )
+    return work_region(request, "datasets_app/_import_work.html", panel, page=panel.page)
 
 
 @require_GET
@@ -101,11 +80,4 @@ def preview(request: Request, pk: int, batch_pk: int):
 @require_GET
 def bulk_work(request: Request, pk: int):
     panel = panels.bulk_work_panel(access.dataset(request.user, pk))
-    return region(
-        request,
-        "datasets_app/_bulk_work.html",
-        {"panel": panel},
-        version=panel.version,
-        refresh=not panel.is_live,
-        page=panel.page,
-    )
+    return work_region(request, "datasets_app/_bulk_work.html", panel, page=panel.page)

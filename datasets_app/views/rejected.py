@@ -13,7 +13,7 @@ from datasets_app.core.reading_lines import TEXT_KEPT
 from datasets_app.services import Refused
 from datasets_app.strip import dataset_steps
 from rft_project.web.http import Request
-from rft_project.web.regions import region
+from rft_project.web.regions import work_region
 
 
 @require_GET
@@ -73,11 +73,4 @@ def run_reread(request: Request, pk: int, batch_pk: int):
 def reread_work(request: Request, pk: int, batch_pk: int):
     batch = access.batch(request.user, pk, batch_pk)
     panel = panels.reread_panel(batch)
-    return region(
-        request,
-        "datasets_app/_reread_work.html",
-        {"work": panel},
-        version=panel.version,
-        refresh=not panel.is_live,
-        page=panel.page,
-    )
+    return work_region(request, "datasets_app/_reread_work.html", panel, page=panel.page)

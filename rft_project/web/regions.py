@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -63,3 +63,18 @@ def region(
             response["HX-Trigger"] = json.dumps(events)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+class Work(Protocol):
+    """What a region of work shows: ``version`` changes whenever it does, ``is_live`` while there is more to come."""
+
+    @property
+    def version(self) -> object: ...
+    @property
+    def is_live(self) -> bool: ...
+
+
+def work_region(request: HttpRequest, template: str, panel: Work, *, page: str) -> HttpResponse:
+    """A region that shows a page's work, as ``panel``; when the work has ended the page is loaded anew."""
+    context = {"panel": panel}
+    return region(request, template, context, version=panel.version, refresh=not panel.is_live, page=page)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import Count, F, Value
+from django.db.models import Count, F, Sum, Value
 from django.db.models.functions import Coalesce
 
 from datasets_app import counters
-from datasets_app.facts import dataset_facts, facet_counts, topic_counts
+from datasets_app.facts import dataset_facts, topic_counts
+from datasets_app.filters import UNSORTED, Where
+from datasets_app.listing import Counted
 from datasets_app.models import COUNTED, Dataset, DatasetRecord, RecordCount
 from tests.factories import make_dataset, small_dataset
 
@@ -96,10 +98,12 @@ def test_pages_read_the_counters_and_say_the_same(workspace):
     dataset.records.filter(topic=None).update(verdict="invalid", code="empty_messages")
     by_topic = dataset.records.filter(verdict="valid").values_list("topic").annotate(n=Count("pk")).order_by()
     assert topic_counts(dataset) == dict(by_topic)
-    facets = facet_counts(dataset)
-    assert facets["verdict"] == {"valid": 53, "invalid": 7}
-    assert (facets["code"], facets["topic"][None]) == ({"": 53, "empty_messages": 7}, 7)
-    assert facets["needs_review"] == dict(dataset.records.values_list("needs_review").annotate(n=Count("pk")))
+    counts = Counted(dataset)
+    assert counts.facet(Where(), "verdict") == {"valid": 53, "invalid": 7}
+    assert counts.facet(Where(), "code") == {"": 53, "empty_messages": 7}
+    assert counts.facet(Where(), "topic")[UNSORTED] == 7
+    doubtful = dataset.record_counts.values_list("needs_review").annotate(n=Sum("n")).order_by()
+    assert dict(doubtful) == dict(dataset.records.values_list("needs_review").annotate(n=Count("pk")))
     facts = dataset_facts(dataset)
     assert (facts.total, facts.valid, facts.invalid, facts.generated) == (60, 53, 7, 0)
 
@@ -109,7 +113,7 @@ def test_facts_look_at_no_record(workspace, django_assert_num_queries):
     with django_assert_num_queries(4) as asked:  # the fourth asks for unreviewed findings
         dataset_facts(dataset)
         topic_counts(dataset)
-        facet_counts(dataset)
+        Counted(dataset).facet(Where(), "verdict")
     assert not any(DatasetRecord._meta.db_table in query["sql"] for query in asked.captured_queries)
 
 

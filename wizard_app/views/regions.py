@@ -1,24 +1,19 @@
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from rft_project.web.http import Request
-from rft_project.web.regions import region
+from rft_project.web.regions import Work, work_region
 from wizard_app import access
 from wizard_app.panels.dry_run import work_panel
 from wizard_app.panels.results import results_panel
 from wizard_app.panels.training import training_panel
 
 
-def _of_step(request: Request, pk: int, template: str, panel: Any, step: str) -> HttpResponse:
-    """A region that shows a step's work; when the work has ended the step's page is loaded anew."""
-    page = reverse(f"wizard:{step}", args=[pk])
-    context = {"panel": panel}
-    return region(request, template, context, version=panel.version, refresh=not panel.is_live, page=page)
+def _of_step(request: Request, pk: int, template: str, panel: Work, step: str) -> HttpResponse:
+    return work_region(request, template, panel, page=reverse(f"wizard:{step}", args=[pk]))
 
 
 @require_GET
