@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from datasets_app.core.dedupe import DuplicateIndex, shared_lines
+from datasets_app.core.dedupe import DuplicateIndex, Said, prints_of, shared_lines
 from datasets_app.core.readiness import counted
 from datasets_app.core.records import user_turns
 from datasets_app.core.rows import item_of
@@ -83,20 +83,8 @@ def split_run(run: RFTJob, params: SplitParams) -> SplitSummary:
     records = list(run.dataset.records.filter(verdict=VALID).order_by("pk").select_related("raw"))
     if not records:
         raise Refused("The dataset has no valid records; sanitize it first.")
-    # System prompts and example turns that the records share must not make them twins.
-    index = DuplicateIndex(NEAR_TWIN, shared_lines(user_turns(record.trace) for record in records[:2000]))
-    rows = []
-    for number, record in enumerate(records):
-        trace = record.trace
-        match = index.add(number, trace)
-        groups = [f"near:{records[match.kept_key if match is not None else number].import_key}"]
-        groups += [f"conversation:{trace.metadata[key]}" for key in CONVERSATION_KEYS if trace.metadata.get(key)]
-        groups += [f"session:{record.session_id}"] if record.session_id else []
-        topic = None if record.topic in (None, UNKNOWN) else record.topic
-        # Not the primary key: the same file splits the same way in every database.
-        rows.append(Row(record.import_key, topic, record.is_generated, tuple(groups)))
     try:
-        made = split(rows, **params.model_dump())
+        made = split(_rows(records), **params.model_dump())
     except SplitError as error:
         raise Refused(str(error)) from None
     by_key = {record.import_key: record for record in records}
@@ -110,6 +98,26 @@ def split_run(run: RFTJob, params: SplitParams) -> SplitSummary:
         _freeze(run, params, summary, parts)
     finish_step(run, flow.SPLIT, params, summary)
     return summary
+
+
+def _rows(records: list[DatasetRecord]) -> list[Row]:
+    """What the split needs to know of the records: topic, origin, and what must stay on one side with what.
+
+    Rows go by import key, not by primary key: the same file splits the same way in every database.
+    """
+    traces = [record.trace for record in records]
+    # System prompts and example turns that the records share must not make them twins.
+    index = DuplicateIndex(NEAR_TWIN, shared_lines(user_turns(trace) for trace in traces[:2000]))
+    prints = prints_of([Said.of(trace) for trace in traces], index.threshold, index.shared)
+    matches = index.add_all(range(len(records)), prints)
+    rows = []
+    for number, (record, trace, match) in enumerate(zip(records, traces, matches, strict=True)):
+        groups = [f"near:{records[match.kept_key if match is not None else number].import_key}"]
+        groups += [f"conversation:{trace.metadata[key]}" for key in CONVERSATION_KEYS if trace.metadata.get(key)]
+        groups += [f"session:{record.session_id}"] if record.session_id else []
+        topic = None if record.topic in (None, UNKNOWN) else record.topic
+        rows.append(Row(record.import_key, topic, record.is_generated, tuple(groups)))
+    return rows
 
 
 def _content_hash(parts: dict[str, list[DatasetRecord]]) -> str:
