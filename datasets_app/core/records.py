@@ -148,7 +148,8 @@ def _decode_slowly(raw: bytes | str) -> Any:
     except RecursionError:
         raise Unreadable(f"The JSON is nested more than {MAX_DEPTH} levels deep.") from None
     except json.JSONDecodeError as error:
-        raise Unreadable(f"Not valid JSON: {error.msg} at character {error.pos + 1}.") from None
+        what = error.msg.removesuffix(" at")  # "Unterminated string starting at"
+        raise Unreadable(f"Not valid JSON: {what} at character {error.pos + 1}.") from None
     except Unreadable:
         raise
     except ValueError:

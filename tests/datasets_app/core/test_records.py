@@ -102,6 +102,7 @@ def test_what_stands_beside_a_wrapped_payload_is_not_lost():
         (b'"\xff"', "The text is not valid UTF-8 (byte 2); save the file as UTF-8."),
         (b'{"a": 1,}', "Not valid JSON: Expecting property name enclosed in double quotes at character 9."),
         (b"", "Not valid JSON: Expecting value at character 1."),
+        (b'{"a": "b', "Not valid JSON: Unterminated string starting at character 7."),
     ],
 )
 def test_what_is_not_json_is_refused_in_one_sentence(raw, sentence):
