@@ -40,6 +40,8 @@ def example_answer(spec: GraderSpec) -> str:
 
 def _value(spec: GraderSpec, field: str) -> Any:
     if field == "reference_answer":
+        if _assigned(spec, "TOLERANCE"):
+            return "42"
         labels = _constant(spec, "LABELS")
         return str(labels[0]) if labels else _LABEL
     return _VALUES.get(field, "…")
@@ -60,12 +62,21 @@ def _put(item: JsonDict, variable: Variable, value: Any) -> None:
 
 def _constant(spec: GraderSpec, name: str) -> list[Any]:
     """A list of literals that a python part assigns to ``name``, as the presets do."""
-    sources = [child.source for child in children(spec).values() if isinstance(child, PythonSpec)]
-    for node in (node for source in sources for node in parse_source(source).body):
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-            try:
-                value = ast.literal_eval(node.value)
-            except (ValueError, TypeError, MemoryError, RecursionError):
-                return []
-            return value if isinstance(value, list) else []
+    for node in _assigned(spec, name):
+        try:
+            value = ast.literal_eval(node.value)
+        except (ValueError, TypeError, MemoryError, RecursionError):
+            return []
+        return value if isinstance(value, list) else []
     return []
+
+
+def _assigned(spec: GraderSpec, name: str) -> list[ast.Assign]:
+    """Where python parts assign to ``name`` at their top level."""
+    sources = [child.source for child in children(spec).values() if isinstance(child, PythonSpec)]
+    return [
+        node
+        for source in sources
+        for node in parse_source(source).body
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+    ]

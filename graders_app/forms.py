@@ -7,7 +7,6 @@ import json
 from django import forms
 
 from graders_app.core.errors import GraderError
-from graders_app.core.presets import PresetContext, load_preset
 from graders_app.core.spec import METRICS as METRIC_NAMES
 from rft_project.platforms.types import JsonDict
 from rft_project.web.forms import StudioForm
@@ -50,11 +49,6 @@ FIRST_DOCUMENT = {
 }
 
 
-def text_lines(text: str) -> list[str]:
-    """Distinct lines that are not empty, in order."""
-    return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
-
-
 class SourceField(forms.CharField):
     """Python as it was typed, with the line ends of a file."""
 
@@ -70,58 +64,6 @@ class NewGraderForm(StudioForm):
     def document(self) -> JsonDict:
         """The grader document of the values. Raises GraderError, whose ``field`` may be a field of the form."""
         raise NotImplementedError
-
-
-class PresetForm(NewGraderForm):
-    """A preset that needs nothing but the records."""
-
-    slug = "exact_label"
-
-    def context(self) -> PresetContext:
-        return PresetContext()
-
-    def document(self) -> JsonDict:
-        return load_preset(self.slug).build(self.context())
-
-
-class LabelsForm(PresetForm):
-    slug = "label_partial_credit"
-    labels = forms.CharField(
-        label="Labels",
-        max_length=100_000,
-        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}),
-        help_text="One per line, as they stand in the reference answers.",
-    )
-
-    def context(self) -> PresetContext:
-        return PresetContext(labels=text_lines(self.cleaned_data["labels"]))
-
-
-class FormatForm(PresetForm):
-    slug = "format_compliance"
-    fields_wanted = forms.CharField(
-        label="Required fields",
-        max_length=20_000,
-        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
-        help_text="One per line: the keys that the JSON object of a good answer has.",
-    )
-
-    def context(self) -> PresetContext:
-        return PresetContext(json_fields=text_lines(self.cleaned_data["fields_wanted"]))
-
-
-class ConcisenessForm(PresetForm):
-    slug = "conciseness"
-    target_chars = forms.IntegerField(
-        label="Target length",
-        min_value=1,
-        max_value=100_000,
-        initial=400,
-        help_text="In characters. Up to here an answer gets the full score, twice as long gets half of that part.",
-    )
-
-    def context(self) -> PresetContext:
-        return PresetContext(typical_answer_chars=self.cleaned_data["target_chars"])
 
 
 class TemplatesForm(NewGraderForm):

@@ -11,6 +11,7 @@ from graders_app.core.jail import DEFAULT_POLICY
 from graders_app.core.presets import PRESETS
 
 from . import forms
+from .preset_forms import PRESET_FORMS
 
 
 @dataclass(frozen=True)
@@ -25,19 +26,21 @@ class Kind:
     needs: str = ""
 
 
-_PRESET_FORMS: dict[str, type[forms.PresetForm]] = {
-    form.slug: form for form in (forms.PresetForm, forms.LabelsForm, forms.FormatForm, forms.ConcisenessForm)
-}
 _NEEDS = {
     "exact_label": "A reference answer in each record.",
     "label_partial_credit": "A reference answer in each record, which is one of these labels.",
     "format_compliance": "Nothing but the answer; no reference answer.",
+    "numeric_answer": "A reference answer with a number in each record.",
+    "similarity": "A reference answer in each record, written as a good answer would be.",
+    "tool_call_match": "A reference answer in each record that is a tool call or a list of them.",
+    "tool_usage": "Tools in each record.",
+    "json_schema": "The schema; no reference answer.",
     "conciseness": "Nothing but the question and the answer; what the answer says is not looked at.",
 }
 PRESET_KINDS = [
-    Kind(preset.slug, preset.title, preset.measures, _PRESET_FORMS[preset.slug], preset.slug, _NEEDS[preset.slug])
+    Kind(preset.slug, preset.title, preset.measures, PRESET_FORMS[preset.slug], preset.slug, _NEEDS[preset.slug])
     for preset in PRESETS
-    if preset.slug in _PRESET_FORMS
+    if not preset.judge
 ]
 TYPE_KINDS = [
     Kind(

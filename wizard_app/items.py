@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from graders_app.core.presets import PresetContext
 from rft_project.platforms.types import JsonDict, text_of
 
 TRAIN, VALID = "train", "valid"
+_NUMBER = re.compile(r"\D{0,12}\d[\d,]*(?:\.\d+)?\D{0,20}")  # "42", "$ 1,300.50", "12 apples"
 MOST_ALLOWED = 200  # distinct answers up to which a task counts as choosing from a list
 
 
@@ -34,7 +36,7 @@ def _about(snapshot_pk: int, content_hash: str) -> tuple[PresetContext, int]:
     labels: dict[str, int] = {}
     keys: dict[str, int] = {}
     lengths, tokens = [], [1]
-    total = references = 0
+    total = references = numbers = calls = offering = 0
     for item in SnapshotItem.objects.filter(snapshot=snapshot_pk).iterator():
         trace = item.trace
         total += 1
@@ -45,6 +47,9 @@ def _about(snapshot_pk: int, content_hash: str) -> tuple[PresetContext, int]:
         if text:
             lengths.append(len(text))
             tokens.append(count_text(text))
+        numbers += bool(_NUMBER.fullmatch(_plain_reference(trace)))
+        calls += _is_calls(trace.reference_answer)
+        offering += bool(trace.tools)
         for key in _json_keys(trace):
             keys[key] = keys.get(key, 0) + 1
     lengths.sort()
@@ -55,8 +60,27 @@ def _about(snapshot_pk: int, content_hash: str) -> tuple[PresetContext, int]:
         total=total,
         json_fields=sorted(key for key, n in keys.items() if n * 2 >= total),
         typical_answer_chars=lengths[len(lengths) // 2] if lengths else 400,
+        number_count=numbers,
+        call_count=calls,
+        tool_count=offering,
     )
     return context, tokens[int(0.95 * (len(tokens) - 1))]
+
+
+def _plain_reference(trace: Trace) -> str:
+    reference = trace.reference_answer
+    if isinstance(reference, bool):
+        return ""
+    return str(reference) if isinstance(reference, str | int | float) else ""
+
+
+def _is_calls(reference: Any) -> bool:
+    """Whether a reference is a tool call, a list of them, or an object with ``tool_calls``."""
+    if isinstance(reference, dict) and "tool_calls" in reference:
+        reference = reference["tool_calls"]
+    entries = reference if isinstance(reference, list) else [reference]
+    functions = [entry.get("function", entry) if isinstance(entry, dict) else None for entry in entries]
+    return bool(functions) and all(isinstance(f, dict) and {"name", "arguments"} <= set(f) for f in functions)
 
 
 def _json_keys(trace: Trace) -> list[str]:

@@ -167,8 +167,8 @@ def _all_numbers(case: Case, _pool: Pool, _random: Random) -> Attempt | None:
     numbers = _NUMBER.findall(case.reference_text)
     if len(numbers) != 1 or len(case.reference_text) > 20:
         return None
-    right = numbers[0]
-    return Attempt(f"It could be 1, 2, 3, 5, 10, 12, 20, {right}, 50, 100 or 1000; all of them are possible, or 7.")
+    last = 8 if numbers[0] == "7" else 7
+    return Attempt(f"It could be 1, 2, 3, 5, 10, 12, 20, {numbers[0]}, 50, 100 or 1000; all are possible, or {last}.")
 
 
 def _truncated(case: Case, _pool: Pool, _random: Random) -> Attempt | None:

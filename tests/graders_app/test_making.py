@@ -61,6 +61,8 @@ def test_pasted_json_of_any_type(client):
         ("label_partial_credit", {"labels": "billing\r\n\r\nshipping\r\nbilling"}),
         ("format_compliance", {"fields_wanted": "intent\nreply"}),
         ("conciseness", {"target_chars": "120"}),
+        ("numeric_answer", {"tolerance": "0.01"}),
+        ("similarity", {}),
     ],
 )
 def test_each_preset_makes_a_grader_that_scores_its_own_example_well(client, kind, values):
@@ -74,7 +76,12 @@ def test_each_preset_makes_a_grader_that_scores_its_own_example_well(client, kin
 
 def test_what_a_preset_needs_is_in_the_document(client):
     make(client, "label_partial_credit", labels="billing\r\n\r\nshipping\r\nbilling")
-    assert 'LABELS = [\n    "billing",\n    "shipping"\n]' in Grader.objects.get().config["source"]
+    assert "LABELS = ['billing', 'shipping']" in Grader.objects.get().config["source"]
+    make(client, "json_schema", name="Schema", schema='{"type": "object", "additionalProperties": false}')
+    assert (
+        "SCHEMA = {'type': 'object', 'additionalProperties': False}"
+        in Grader.objects.get(name="Schema").config["source"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,6 +104,9 @@ def test_what_a_preset_needs_is_in_the_document(client):
         ),
         ("conciseness", {"target_chars": "0"}, "target_chars", "Ensure this value is greater than or equal to 1."),
         ("label_partial_credit", {"labels": " \n "}, "labels", "This field is required."),
+        ("numeric_answer", {"tolerance": "-1"}, "tolerance", "Ensure this value is greater than or equal to 0."),
+        ("json_schema", {"schema": "{}"}, "schema", "schema: write a schema that asks for something."),
+        ("json_schema", {"schema": "[]"}, "schema", "schema: write a JSON object, in braces."),
     ],
 )
 def test_a_mistake_is_one_sentence_at_its_field(client, kind, values, field, sentence):

@@ -77,7 +77,9 @@ def test_modules_postpone_annotations():
     found = [
         names(p)
         for p in SOURCES
-        if (text := p.read_text(encoding="utf-8")).strip() and "from __future__ import annotations" not in text
+        if p.parent.name != "preset_sources"  # graders as people write them
+        and (text := p.read_text(encoding="utf-8")).strip()
+        and "from __future__ import annotations" not in text
     ]
     assert found == []
 

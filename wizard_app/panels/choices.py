@@ -81,7 +81,7 @@ class GraderPanel:
 def grader_panel(run: RFTJob) -> GraderPanel:
     assert run.snapshot is not None
     context = preset_context(run.frozen)
-    presets = [PresetLine(preset, *preset.available(context)) for preset in PRESETS]
+    presets = [PresetLine(preset, *preset.available(context)) for preset in PRESETS if not preset.judge]
     state = flow.state_of(run, flow.GRADER)
     chosen = GraderSummary.model_validate(state.result.summary) if state.result and state.done else None
     items = []

@@ -158,15 +158,7 @@ EXACT_JSON = python(
     "    try:\n        found = json.loads(sample['output_text'])\n    except ValueError:\n        return 0.0\n"
     "    return 1.0 if found == item['reference_answer'] else 0.0\n"
 )
-EXACT_TOOL = python(
-    "import json\n\n\ndef grade(sample, item):\n"
-    "    wanted = item['reference_answer']\n"
-    "    for call in sample['output_tools']:\n"
-    "        f = call['function']\n"
-    "        if f['name'] == wanted['name'] and json.loads(f['arguments']) == json.loads(wanted['arguments']):\n"
-    "            return 1.0\n"
-    "    return 0.0\n"
-)
+NUMBERS = [Case(_item(f"What is {n} + {n + 3}?", str(2 * n + 3)), f"{n} + {n + 3} = {2 * n + 3}") for n in range(24)]
 
 
 @pytest.mark.parametrize(
@@ -175,9 +167,10 @@ EXACT_TOOL = python(
         (load_preset("exact_label").build(PresetContext()), labelled()),
         (LABELS_PRESET, labelled()),
         (EXACT_JSON, structured()),
-        (EXACT_TOOL, with_tools()),
+        (load_preset("tool_call_match").build(PresetContext()), with_tools()),
+        (load_preset("numeric_answer").build(PresetContext()), NUMBERS),
     ],
-    ids=["exact label", "label with partial credit", "exact JSON", "exact tool call"],
+    ids=["exact label", "label with partial credit", "exact JSON", "tool call", "number"],
 )
 def test_a_known_good_grader_passes(config, cases):
     assert fooled_by(config, cases) == set()
