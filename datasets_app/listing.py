@@ -42,11 +42,16 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """One page. ``older`` and ``newer`` are the parameters that lead on, {} where there is nothing."""
+    """One page. ``older`` and ``newer`` are the parameters that lead on, {} where there is nothing.
+
+    ``found``: how many records have the text that was searched, at most one more than ``MOST_FOUND``; None where the
+    page did not look at them from the newest on.
+    """
 
     rows: list[Row] = field(default_factory=list)
     older: dict[str, Any] = field(default_factory=dict)
     newer: dict[str, Any] = field(default_factory=dict)
+    found: int | None = None
 
 
 def lanes(dataset: Dataset, where: Where) -> list[QuerySet[DatasetRecord]]:
@@ -82,7 +87,8 @@ def _rows(
 
 def page_of(dataset: Dataset, where: Where, query: Mapping[str, str]) -> Listing:
     """``query``: ``before`` or ``after`` a primary key, or ``last`` for the oldest page."""
-    bounds = {n: int(v) for n in ("before", "after") if (v := query.get(n, "")).isdecimal() and len(v) < 19}
+    bounds = {n: int(v) for n in ("after", "before") if (v := query.get(n, "")).isdecimal() and len(v) < 19}
+    bounds = dict([*bounds.items()][:1])
     if where.q:
         return _searched(dataset, where, bounds)
     sets = lanes(dataset, where)
@@ -101,19 +107,20 @@ def page_of(dataset: Dataset, where: Where, query: Mapping[str, str]) -> Listing
 
 def _searched(dataset: Dataset, where: Where, bounds: dict[str, int]) -> Listing:
     """Matches of the text that the other filters let through: they look at the next ``NEWEST`` matches at a time."""
-    filtered = where.chosen.keys() != {"q"}
-    most = searching.NEWEST if filtered else PAGE + 1
+    filtered, ascending = where.chosen.keys() != {"q"}, "after" in bounds
+    most = searching.NEWEST if filtered else PAGE + 1 if bounds else MOST_FOUND + 1
     keys = searching.newest(dataset, where.q, most, **bounds)
-    records = narrowed(dataset.records.order_by().filter(pk__in=keys), where)
-    ascending = "after" in bounds
+    records = narrowed(dataset.records.order_by().filter(pk__in=keys if filtered else keys[: PAGE + 1]), where)
     rows = _rows([records], PAGE + 1, descending=not ascending)
     if ascending and len(rows) <= PAGE and len(keys) < most:
         return _searched(dataset, where, {})
     shown = rows[-PAGE:] if ascending else rows[:PAGE]
     newer: dict[str, Any] = {"after": shown[0].pk if shown else bounds.get("before", 0)} if bounds else {}
     if len(rows) > PAGE or ascending:
-        return Listing(shown, {"before": shown[-1].pk} if shown else {}, newer)
-    return Listing(shown, {"before": keys[-1]} if filtered and len(keys) == most else {}, newer)
+        older = {"before": shown[-1].pk} if shown else {}
+    else:
+        older = {"before": keys[-1]} if filtered and len(keys) == most else {}
+    return Listing(shown, older, newer, None if filtered or bounds else len(keys))
 
 
 # ---------------------------------------------------------------- how many
@@ -166,7 +173,7 @@ def counted(dataset: Dataset, where: Where, counts: Counted, page: Listing) -> s
     if where.q:
         if where.chosen.keys() != {"q"}:  # to count them all would mean to look at every match of the text
             return f"{len(page.rows):,}{'+' if page.older or page.newer else ''}"
-        number = len(searching.newest(dataset, where.q, MOST_FOUND + 1))
+        number = page.found if page.found is not None else len(searching.newest(dataset, where.q, MOST_FOUND + 1))
         return f"{min(number, MOST_FOUND):,}{'+' if number > MOST_FOUND else ''}"
     number = sum(records[: MOST_COUNTED + 1].count() for records in lanes(dataset, where))
     return f"{MOST_COUNTED:,}+" if number > MOST_COUNTED else f"{number:,}"

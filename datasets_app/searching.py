@@ -19,14 +19,17 @@ from rft_project.jobs.services import enqueue
 
 from .models import Dataset, DatasetRecord, RecordText, SearchIndex
 
-NEWEST = 1000  # matches that further filters look through at a time: a common word costs no more than a rare one
-# PostgreSQL takes a word that it has no figures for to be in every 400th record. For a page of them it would then look
-# through the newest records, all of them where the word is rare: half a second at a million. Asked for more it takes
-# its index of words.
-_SIFTED = 500
+NEWEST = 500  # matches that further filters look through at a time: a common word costs no more than a rare one
 BATCH = 1000
 _TEXTS = RecordText._meta.db_table
 _FOUND = "datasets_app_recordtext_fts"
+# PostgreSQL's index of words has no order, so it is asked for the newest block of records first, then for older ones.
+_WINDOW = 1000  # records that are looked through without it: among them are enough of a common word
+_BLOCK = 13  # bits of a primary key within a block
+_NEAREST = 20  # blocks asked for before all the rest: what was not found enough of in them is rare
+_BLOCKS = f"(ARRAY[(dataset_id << 40) | (record_id >> {_BLOCK})])"
+_INDEX = f"{_TEXTS}_words"
+_LAST = 2**63 - 1
 
 
 def search(dataset: Dataset, text: str) -> QuerySet[RecordText]:
@@ -43,27 +46,62 @@ def search(dataset: Dataset, text: str) -> QuerySet[RecordText]:
 def newest(dataset: Dataset, text: str, most: int, *, before: int = 0, after: int = 0) -> list[int]:
     """Primary keys of at most ``most`` records that have all terms of ``text``, the newest first.
 
-    ``before`` and ``after`` bound them, 0 for no bound; with ``after`` those next above it.
+    ``before`` or ``after`` bounds them, 0 for no bound; with ``after`` those next above it.
     """
     terms = terms_of(text)
     if not terms:
         return []
-    if connection.vendor == "sqlite":
-        key, table = "rowid", _FOUND
-        given: list[Any] = [_fts5(dataset, terms)]
-        where = f"{_FOUND} MATCH %s"
-    else:
-        key, table, given = "record_id", _TEXTS, [dataset.pk, _tsquery(terms)]
-        where = "dataset_id = %s AND document @@ to_tsquery('simple', %s)"
-    for bound, sign in ((before, "<"), (after, ">")):
-        if bound:
-            where += f" AND {key} {sign} %s"
-            given.append(bound)
-    order = "ASC" if after else "DESC"
+    ask = _newest_on_sqlite if connection.vendor == "sqlite" else _newest_on_postgres
+    return sorted(ask(dataset, terms, most, before, after), reverse=True)
+
+
+def _newest_on_sqlite(dataset: Dataset, terms: list[Term], most: int, before: int, after: int) -> list[int]:
+    order, beyond, edge = ("ASC", ">", after) if after else ("DESC", "<", before or _LAST)
     with connection.cursor() as cursor:
-        limit = max(most, _SIFTED) if connection.vendor == "postgresql" else most
-        cursor.execute(f"SELECT {key} FROM {table} WHERE {where} ORDER BY {key} {order} LIMIT %s", [*given, limit])
-        return sorted((found for (found,) in cursor.fetchall()[:most]), reverse=True)
+        cursor.execute(
+            f"SELECT rowid FROM {_FOUND} WHERE {_FOUND} MATCH %s AND rowid {beyond} %s ORDER BY rowid {order} LIMIT %s",
+            [_fts5(dataset, terms), edge, most],
+        )
+        return [found for (found,) in cursor.fetchall()]
+
+
+def _newest_on_postgres(dataset: Dataset, terms: list[Term], most: int, before: int, after: int) -> list[int]:
+    """The next records in order, then the index of words by blocks: neither a common nor a rare word reads them all."""
+    query, step = _tsquery(terms), 1 if after else -1
+    order, beyond, edge = ("ASC", ">", after) if after else ("DESC", "<", before or _LAST)
+
+    def indexed(where: str, *given: Any) -> list[int]:
+        cursor.execute(
+            f"WITH hits AS MATERIALIZED (SELECT record_id FROM {_TEXTS} "
+            f"WHERE document @@ to_tsquery('simple', %s) AND {where}) "
+            f"SELECT record_id FROM hits WHERE record_id {beyond} %s ORDER BY record_id {order} LIMIT %s",
+            [query, *given, edge, most - len(found)],
+        )
+        return [key for (key,) in cursor.fetchall()]
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT COUNT(*), {'MAX' if after else 'MIN'}(record_id), "
+            f"ARRAY_AGG(record_id) FILTER (WHERE document @@ to_tsquery('simple', %s)) "
+            f"FROM (SELECT record_id, document FROM {_TEXTS} WHERE dataset_id = %s AND record_id {beyond} %s "
+            f"ORDER BY record_id {order} LIMIT %s) next",
+            [query, dataset.pk, edge, _WINDOW],
+        )
+        seen, last, hits = cursor.fetchone()
+        found = sorted(hits or (), reverse=not after)[:most]
+        if len(found) == most or seen < _WINDOW:
+            return found
+        edge, block, asked, span = last, (last + step) >> _BLOCK, 0, 1
+        while asked < _NEAREST and block >= 0:
+            blocks = [dataset.pk << 40 | number for number in range(block, block + step * span, step) if number >= 0]
+            found += indexed(f"{_BLOCKS} && %s::bigint[]", blocks)
+            if len(found) == most:
+                return found
+            block, asked = block + step * span, asked + span
+            enough = (most - len(found)) * asked // len(found) + 1 if found else _NEAREST
+            span = min(4 * span, max(2 * span, enough))
+        edge = (block << _BLOCK) - 1 if after else (block + 1) << _BLOCK
+        return found + indexed(f"dataset_id = %s AND record_id {beyond} %s", dataset.pk, edge)
 
 
 def _fts5(dataset: Dataset, terms: list[Term]) -> str:
@@ -120,6 +158,13 @@ def index_slice(dataset_id: int) -> int:
     return len(new)
 
 
+def settle() -> None:
+    """PostgreSQL keeps the newest words in a list that every search reads whole, until they are put in their places."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT gin_clean_pending_list(%s::regclass)", [_INDEX])
+
+
 def write_words(records: list[DatasetRecord]) -> None:
     """Store what is searched of these records."""
     RecordText.objects.bulk_create(
@@ -156,5 +201,6 @@ _ON_SQLITE = [
 _ON_POSTGRES = [
     f"ALTER TABLE {_TEXTS} ADD COLUMN IF NOT EXISTS document tsvector "
     "GENERATED ALWAYS AS (to_tsvector('simple', words)) STORED",
-    f"CREATE INDEX IF NOT EXISTS {_FOUND} ON {_TEXTS} USING gin (document)",
+    f"CREATE INDEX IF NOT EXISTS {_INDEX} ON {_TEXTS} USING gin (document, {_BLOCKS})",
+    f"DROP INDEX IF EXISTS {_FOUND}",
 ]

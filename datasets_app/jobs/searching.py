@@ -23,6 +23,7 @@ def run_search(ctx: JobContext) -> dict[str, Any]:
             take_turn(pk)
             batch.done = searching.index_slice(pk)
         if not batch.done:
+            searching.settle()
             return {"dataset": Dataset.objects.get(pk=pk).name, "records": ctx.progress.done}
         ctx.check()
         if ctx.slice_over:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from datasets_app.bulk import Selection
 from datasets_app.bulk_actions import write_payloads
 from datasets_app.core.records import Trace
 from datasets_app.filters import Where
-from datasets_app.models import Change, Dataset, RecordText
+from datasets_app.models import Change, Dataset, DatasetRecord, RecordText
 from rft_project.jobs.models import Job
 from tests.factories import import_file, make_dataset, record, write_lines
 from tests.worker import drain
@@ -113,3 +115,35 @@ def test_slices_that_meet_a_kill_do_nothing_twice(workspace: Any, tmp_path: Path
     drain(slice_seconds=0)
     assert len(found(dataset, "parcel")) == 7
     assert set(Job.objects.filter(kind="search").values_list("state", flat=True)) == {"SUCCEEDED"}
+
+
+def test_the_newest_are_found_however_far_apart_they_stand(workspace: Any, monkeypatch: Any) -> None:
+    """Keys over hundreds of the blocks in which PostgreSQL is asked, words that many, few and no newer records have."""
+    monkeypatch.setattr(searching, "_WINDOW", 4)
+    rng = Random(7)
+    datasets = [make_dataset(workspace, name) for name in ("One", "Two")]
+    keys = rng.sample(range(1, 400 << 13), 300) + list(range(9 << 13, (9 << 13) + 40))
+    rows = [
+        DatasetRecord(pk=key, dataset=rng.choice(datasets), import_key=str(key), digest="", preview="", verdict="valid")
+        for key in keys
+    ]
+    DatasetRecord.objects.bulk_create(rows)
+    said = {"common": 0.6, "scarce": 0.1, "old": 0.0}
+    texts = {
+        row.pk: " ".join(word for word, share in said.items() if rng.random() < (share or row.pk < 40 << 13))
+        for row in rows
+    }
+    RecordText.objects.bulk_create(
+        RecordText(record_id=row.pk, dataset_id=row.dataset_id, words=texts[row.pk]) for row in rows
+    )
+    for text, most in product(("common", "scarce", "old", "common scarce", "old comm*", "absent"), (1, 5, 1000)):
+        having = sorted((r.pk for r in rows if r.dataset == datasets[0] and match_all(text, texts[r.pk])), reverse=True)
+        assert searching.newest(datasets[0], text, most) == having[:most], (text, most)
+        for bound in (1, (9 << 13) + 20, 200 << 13, *rng.sample(keys, 5)):
+            older, newer = [k for k in having if k < bound], [k for k in having if k > bound]
+            assert searching.newest(datasets[0], text, most, before=bound) == older[:most], (text, most, bound)
+            assert searching.newest(datasets[0], text, most, after=bound) == newer[-most:], (text, most, bound)
+
+
+def match_all(text: str, words: str) -> bool:
+    return all(any(word.startswith(term.rstrip("*")) for word in words.split()) for term in text.split())
