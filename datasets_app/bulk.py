@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from django.db import transaction
@@ -23,9 +24,9 @@ from rft_project.jobs.models import live_job
 from rft_project.jobs.services import HasPk, enqueue
 from rft_project.web.text import plural
 
-from . import changes, privacy
+from . import changes, joining, privacy
 from .actions import SANITIZE, last_run, start
-from .bulk_actions import BULK_ACTIONS, BulkAction, Slice
+from .bulk_actions import BULK_ACTIONS, BulkAction, Pick, Slice
 from .filters import Where, matching
 from .models import Change, Dataset, DatasetRecord
 from .searching import keep_up
@@ -149,31 +150,38 @@ def lock_key(dataset: Dataset) -> str:
     return f"dataset:{dataset.pk}:bulk"
 
 
-def step(change: Change, wanted: Plan, last: int, picked: list[int] | None = None) -> tuple[int, int]:
+def step(change: Change, wanted: Plan, last: int, picked: list[Pick] | None = None) -> tuple[int, int]:
     """Change the next records above ``last``; needs a transaction and the dataset's turn.
 
-    ``picked``: what ``how.choose`` found, in order. Returns how many records were looked at, and the last of them (0
-    when there was none left).
+    ``picked``: what ``how.choose`` found, in order. Returns how many records were looked at, and the last of them, or
+    the first of the last pick (0 when there was none left).
     """
     how, dataset = wanted.how, change.dataset
     if picked is None:
         records = wanted.selection.records(dataset).filter(pk__gt=last)
         keys = list(records.order_by("pk").values_list("pk", flat=True)[: how.size])
+        done, records = keys[-1:], records.filter(pk__lte=keys[-1] if keys else last)
     else:
-        at = bisect_right(picked, last)
-        keys = picked[at : at + how.size]
+        picks = _next_of(picked, last, how.size)
+        done, keys = [pick[0] for pick in picks[-1:]], [key for pick in picks for key in pick]
         records = dataset.records.order_by().filter(pk__in=keys)
-    if not keys:
+    if not done:
         return 0, 0
-    values = how.values.model_validate(wanted.values)
-    how.run(Slice(change, dataset, records.filter(pk__lte=keys[-1]), last, values))
-    return len(keys), keys[-1]
+    how.run(Slice(change, dataset, records, last, how.values.model_validate(wanted.values)))
+    return len(keys), done[0]
+
+
+def _next_of(picked: list[Pick], last: int, size: int) -> list[Pick]:
+    """Picks after the one that starts with ``last``: as many as hold ``size`` records together, one at least."""
+    rest = picked[bisect_right(picked, last, key=lambda pick: pick[0]) :][:size]
+    held = accumulate(len(pick) for pick in rest)
+    return [pick for pick, count in zip(rest, held, strict=True) if count <= size] or rest[:1]
 
 
 def finish(change: Change, *, by: HasPk | None) -> Change | None:
     """What follows a change that is complete, or stopped half-way; one that changed nothing is forgotten."""
     change.refresh_from_db()
-    if not change.count:
+    if not (change.count or change.new):
         change.delete()
         return None
     note(change, f"bulk {change.kind}", by)
@@ -187,6 +195,7 @@ def follow_up(change: Change, by: HasPk | None) -> None:
     if change.scope != changes.TOPIC:
         keep_up(dataset.pk)
         privacy.follow(change, by)
+        joining.follow(change)
     if action is not None and action.rechecks and dataset.action_runs.filter(action=SANITIZE).exists():
         start(dataset, SANITIZE, {}, by=by)
 
@@ -206,7 +215,7 @@ def undo(change: Change, *, by: HasPk | None) -> changes.Undone | None:
         old = change.created_at < timezone.now() - changes.KEPT
         raise Refused("This is more than 30 days ago; it cannot be undone any more." if old else BUSY)
     with transaction.atomic():
-        if change.count > AT_ONCE and change.undone_at is None:
+        if change.count + change.new > AT_ONCE and change.undone_at is None:
             params = {"change": change.pk, "dataset": change.dataset_id}
             job = enqueue("undo", params, lock_key=lock_key(change.dataset), by=by)
             if job.kind != "undo" or job.params["change"] != change.pk:

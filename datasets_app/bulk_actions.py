@@ -6,7 +6,7 @@ same when it is asked again for records it has changed already, and touch nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from datasets_app.core.pii.kinds import KINDS
 from datasets_app.core.records import Trace, dumps, encode_json
 from datasets_app.core.topics import UNKNOWN
 
-from . import privacy, redacting
+from . import joining, privacy, redacting
 from .changes import CONTENT, RECORD, TOPIC, keep, kept, remove
 from .checking import checked_fields, derived_fields
 from .models import DUPLICATE, VALID, Change, Dataset, DatasetRecord, RawRecord
@@ -54,7 +54,8 @@ class RedactValues(NoValues):
 
 @dataclass(frozen=True)
 class Slice:
-    """Records to change now. ``after``: the primary key all of them are above (earlier slices are below)."""
+    """Records to change now. ``after``: the primary key all of them are above; what earlier slices changed is below,
+    or gone."""
 
     change: Change
     dataset: Dataset
@@ -69,6 +70,7 @@ class Slice:
 
 
 Mend = Callable[[Dataset, Trace, Any], Trace | None]
+Pick = tuple[int, ...]  # primary keys of records that are changed together, in order
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ class BulkAction:
     """One line of the table.
 
     ``label`` is the button, ``sentence`` says what was done ("Moved to billing"), without numbers. ``mend`` gives the
-    new payload of one record or None where nothing changes; the preview shows what it would do. ``choose`` picks some
-    of the records meant, when only all of them together tell which: the same ones again once the first are done.
+    new payload of one record or None where nothing changes, ``joins`` the conversations that become one record each;
+    the preview shows what they would do. ``choose`` picks some of the records meant, when only all of them together
+    tell which, by the first of each pick: the same ones again once the first are done.
     """
 
     label: str
@@ -87,7 +90,8 @@ class BulkAction:
     values: type[NoValues] = NoValues
     size: int = WHOLE
     mend: Mend | None = None
-    choose: Callable[[QuerySet[DatasetRecord]], list[int]] | None = None
+    joins: Callable[[Sequence[DatasetRecord]], list[joining.Joined]] | None = None
+    choose: Callable[[QuerySet[DatasetRecord]], list[Pick]] | None = None
     refuses: Callable[[Dataset, Any], str] = lambda dataset, values: ""  # a sentence, where the values are no good
     rechecks: bool = False  # other records may be duplicates of these: all are checked again afterwards
     danger: bool = False
@@ -107,11 +111,15 @@ def _delete(part: Slice) -> None:
     remove(part.keep())
 
 
-def _repeated(records: QuerySet[DatasetRecord]) -> list[int]:
+def _join(part: Slice) -> None:
+    joining.join(part.change, part.dataset, part.records)
+
+
+def _repeated(records: QuerySet[DatasetRecord]) -> list[Pick]:
     """Records whose whole conversation is the beginning of a longer one of their session."""
     wanted = records.exclude(session_id="").order_by("pk").select_related("raw")
     found = (entry_of(record.pk, record.trace) for record in wanted.iterator(chunk_size=PARSED))
-    return sorted(entry.id for entry in superseded(entry for entry in found if entry is not None))
+    return sorted((entry.id,) for entry in superseded(entry for entry in found if entry is not None))
 
 
 def mending(mend: Mend) -> Callable[[Slice], None]:
@@ -236,6 +244,16 @@ BULK_ACTIONS: dict[str, BulkAction] = {
         _delete,
         lambda v: "Collapsed conversations that were logged again with every turn",
         choose=_repeated,
+        rechecks=True,
+    ),
+    "join": BulkAction(
+        "Join sessions",
+        RECORD,
+        _join,
+        lambda v: "Joined sessions that were logged as several records",
+        size=PARSED,
+        joins=joining.conversations,
+        choose=joining.sessions,
         rechecks=True,
     ),
     "delete": BulkAction("Delete", RECORD, _delete, lambda v: "Deleted", rechecks=True, danger=True),

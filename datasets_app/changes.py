@@ -2,8 +2,9 @@
 
 A change has a scope: ``TOPIC`` touches what a record is sorted under, ``CONTENT`` its payload and what is derived from
 it, ``RECORD`` removes the record. An undo puts the columns of its scope back where no later change that still stands
-has touched them; what was done to other columns meanwhile (a check, another topic) stays. Everything is set-based SQL
-that SQLite and PostgreSQL both know, so a hundred thousand rows take seconds.
+has touched them; what was done to other columns meanwhile (a check, another topic) stays. A change may also make
+records (``made``): the undo takes them out again, but for those that another change has touched and that still stands.
+Everything is set-based SQL that SQLite and PostgreSQL both know, so a hundred thousand rows take seconds.
 
 ::
 
@@ -18,19 +19,20 @@ Rows that are removed leave the tables of records altogether, so that no list, c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models, transaction
-from django.db.models import F, Max, QuerySet
+from django.db.models import Exists, F, Max, OuterRef, QuerySet
 from django.utils import timezone
 
 from rft_project.jobs.services import HasPk
 
 from .counters import take_turn
-from .models import Change, ChangedRecord, Dataset, DatasetRecord, RawRecord, RecordText
+from .models import Change, ChangedRecord, Dataset, DatasetRecord, MadeRecord, RawRecord, RecordText
 
 TOPIC, CONTENT, RECORD = "topic", "content", "record"
 KEPT = timedelta(days=30)
@@ -56,7 +58,10 @@ EXISTS (SELECT 1 FROM {_COPIES} later JOIN {_CHANGES} c ON c.id = later.change_i
 
 @dataclass(frozen=True)
 class Undone:
-    """How many records are as they were, and how many were left because they had changed again."""
+    """How many records are as they were, and how many were left because they had changed again.
+
+    Records that the change had made count among those left only.
+    """
 
     restored: int
     left: int
@@ -114,6 +119,13 @@ def kept(change: Change, after: int = 0) -> QuerySet[DatasetRecord]:
     return DatasetRecord.objects.filter(pk__in=copies.values("record_id"))
 
 
+def made(change: Change, keys: Iterable[int]) -> None:
+    """Note the primary keys of records that ``change`` has made, in the same transaction."""
+    noted = MadeRecord.objects.bulk_create([MadeRecord(change=change, record_id=key) for key in keys])
+    Change.objects.filter(pk=change.pk).update(new=F("new") + len(noted))
+    change.new += len(noted)
+
+
 def remove(records: QuerySet[DatasetRecord]) -> None:
     """Take rows out of the tables of records, with everything that hangs on them. ``keep`` them first."""
     for relation in DatasetRecord._meta.related_objects:
@@ -128,7 +140,12 @@ def remove(records: QuerySet[DatasetRecord]) -> None:
 def can_undo(change: Change) -> bool:
     """It still stands, is not too old, and nothing is at work on it."""
     fresh = change.created_at > timezone.now() - KEPT
-    return change.undone_at is None and bool(change.count) and fresh and not (change.job and change.job.is_live)
+    return (
+        change.undone_at is None
+        and bool(change.count or change.new)
+        and fresh
+        and not (change.job and change.job.is_live)
+    )
 
 
 def undo(change: Change, *, by: HasPk | None) -> Undone:
@@ -149,12 +166,13 @@ def undo(change: Change, *, by: HasPk | None) -> Undone:
 def undo_slice(change: Change, last: int) -> tuple[int, int]:
     """Put back the rows of the next records after record ``last`` (0: the first); needs the dataset's turn.
 
+    Records that were made come last, being the newest: what was put together is there until all its parts are.
     Returns how many records are as they were, and the last record looked at (0 when there was none left).
     """
     copies = ChangedRecord.objects.filter(change=change, record_id__gt=last).order_by("record_id")
     until = copies.values("record_id")[:SLICE].aggregate(last=Max("record_id"))["last"]
     if until is None:
-        return 0, 0
+        return 0, _take_out(change, last)
     where = f"b.change_id = %s AND b.record_id > %s AND b.record_id <= %s AND NOT {_TOUCHED_AGAIN}"
     given = [change.pk, last, until, change.scope]
     put_back = _put_back_rows if change.scope == RECORD else _put_back_columns
@@ -204,9 +222,22 @@ def _put_back_rows(change: Change, where: str, given: list[Any]) -> int:
     return restored
 
 
+def _take_out(change: Change, last: int) -> int:
+    """Remove the next records that the change made and nobody has changed since; returns the last looked at, or 0."""
+    noted = MadeRecord.objects.filter(change=change, record_id__gt=last).order_by("record_id")
+    until = noted.values("record_id")[:SLICE].aggregate(last=Max("record_id"))["last"]
+    if until is None:
+        return 0
+    changed = ChangedRecord.objects.filter(record_id=OuterRef("pk"), change__undone_at=None)
+    records = DatasetRecord.objects.filter(pk__in=noted.filter(record_id__lte=until).order_by().values("record_id"))
+    remove(records.filter(~Exists(changed)))
+    return until
+
+
 def finish_undo(change: Change, restored: int, *, by: HasPk | None) -> Undone:
     """Note that the change is undone; its copies stay until they are too old."""
-    left = change.count - restored
+    still = DatasetRecord.objects.filter(pk__in=change.made.values("record_id")).count() if change.new else 0
+    left = change.count - restored + still
     Change.objects.filter(pk=change.pk, undone_at=None).update(
         undone_at=timezone.now(), undone_by_id=by.pk if by else None, left=left
     )
@@ -218,10 +249,13 @@ def forget_old(dataset: Dataset, *, now: Any = None) -> None:
     """Remove what can no longer be undone, a few thousand copies at a time so that nobody waits for it."""
     old = Change.objects.filter(dataset=dataset, created_at__lt=(now or timezone.now()) - KEPT)
     for change in old.order_by("pk")[:20]:
-        copies = ChangedRecord.objects.filter(change=change).order_by("pk").values("pk")[:FORGOTTEN]
-        ChangedRecord.objects.filter(pk__in=copies)._raw_delete(connection.alias)
-        if ChangedRecord.objects.filter(change=change).exists():
-            return
+        for kept_of in (ChangedRecord, MadeRecord):
+            rows = kept_of._base_manager.filter(change=change)
+            kept_of._base_manager.filter(pk__in=rows.order_by("pk").values("pk")[:FORGOTTEN])._raw_delete(
+                connection.alias
+            )
+            if rows.exists():
+                return
         Change.objects.filter(pk=change.pk)._raw_delete(connection.alias)
 
 

@@ -214,7 +214,8 @@ def rescan(dataset: Dataset, payloads: Mapping[int, Trace]) -> None:
 
 
 def follow(change: Change, by: Any) -> None:
-    """After a change of records the counts are made anew; after its undo the records are looked through again.
+    """After a change of records the counts are made anew; after its undo the records are looked through again, as are
+    those that a change has made.
 
     Nothing is done for a dataset that nobody has looked through. Needs the transaction of the change.
     """
@@ -222,6 +223,8 @@ def follow(change: Change, by: Any) -> None:
         return
     if change.undone_at is None:  # whoever wrote the payloads has called ``rescan``
         summarise(change.dataset)
+        if change.new:
+            start(change.dataset, SCAN, {}, by=by)
         return
     copies, records = ChangedRecord._meta.db_table, DatasetRecord._meta.db_table
     with connection.cursor() as cursor:

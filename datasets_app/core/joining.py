@@ -125,20 +125,28 @@ def _longest(
 # --- turns logged one by one -----------------------------------------------------------------------------------------
 
 
-def join_sessions(traces: Iterable[Trace]) -> list[Trace]:
+class Conversation(NamedTuple):
+    """``trace`` is put together of the traces at the places ``parts``, in their order; of one part, it is that part."""
+
+    parts: list[int]
+    trace: Trace
+
+
+def join_sessions(traces: Sequence[Trace]) -> list[Conversation]:
     """The traces with those of one session put together, each conversation at the place of its first part.
 
     Parts are ordered by time where all of them have one. Parts with different system prompts belong to different
     agents and stay apart. Parts of one trace without a session are joined only where one goes on with the other: a
-    trace may hold calls that have nothing to do with each other. Traces that nothing ties together come back as they
-    are. Keeps all traces in memory.
+    trace may hold calls that have nothing to do with each other. Traces that nothing ties together, and such as hold
+    messages that are none, come back as they are.
     """
-    groups: dict[tuple[str, str], list[Trace]] = {}
+    groups: dict[tuple[str, str], list[int]] = {}
     for number, trace in enumerate(traces):
         group = group_of(trace)
-        key = (group, _system_text(trace)) if group and trace.messages else ("", str(number))
-        groups.setdefault(key, []).append(trace)
-    return [joined for parts in groups.values() for joined in _conversations(parts)]
+        whole = trace.messages and trace.messages == trace.input["messages"]
+        key = (group, _system_text(trace)) if group and whole else ("", str(number))
+        groups.setdefault(key, []).append(number)
+    return [found for places in groups.values() for found in _conversations(traces, places)]
 
 
 def _system_text(trace: Trace) -> str:
@@ -146,21 +154,22 @@ def _system_text(trace: Trace) -> str:
     return message_text(first) if first.get("role") == "system" else ""
 
 
-def _conversations(parts: list[Trace]) -> Iterator[Trace]:
+def _conversations(traces: Sequence[Trace], places: list[int]) -> Iterator[Conversation]:
     """The conversations in the parts of one group."""
-    if all(part.started_at is not None for part in parts):
-        parts = sorted(parts, key=lambda part: part.started_at or 0.0)
-    open_parts: list[Trace] = []
+    if all(traces[place].started_at is not None for place in places):
+        places = sorted(places, key=lambda place: traces[place].started_at or 0.0)
+    parts: list[int] = []
     messages: list[JsonDict] = []
-    for part in parts:
-        continued = continuation(messages, part.messages + part.output_messages)
-        if open_parts and continued is None and not part.session_id:
-            yield _joined(open_parts, messages)
-            open_parts, messages = [], []
+    for place in places:
+        part = traces[place]
         own = part.messages + part.output_messages
+        continued = continuation(messages, own)
+        if parts and continued is None and not part.session_id:
+            yield _joined(traces, parts, messages)
+            parts, messages = [], []
         messages = continued if continued is not None else [*messages, *_without_system(own, messages)]
-        open_parts.append(part)
-    yield _joined(open_parts, messages)
+        parts.append(place)
+    yield _joined(traces, parts, messages)
 
 
 def continuation(before: Sequence[JsonDict], after: Sequence[JsonDict]) -> list[JsonDict] | None:
@@ -190,28 +199,28 @@ def _without_system(messages: Sequence[JsonDict], before: Sequence[JsonDict]) ->
     return messages[start:]
 
 
-def _joined(parts: list[Trace], messages: list[JsonDict]) -> Trace:
+def _joined(traces: Sequence[Trace], places: list[int], messages: list[JsonDict]) -> Conversation:
     """One record of the parts: everything but the conversation comes from the last one."""
-    if len(parts) == 1:
-        return parts[0]
+    parts = [traces[place] for place in places]
     last = parts[-1]
+    if len(parts) == 1:
+        return Conversation(places, last)
     tools = {str(tool): tool for part in parts for tool in part.tools}
     started = [part.started_at for part in parts if part.started_at is not None]
     finished = [part.finished_at for part in parts if part.finished_at is not None]
     given = {**last.input, "messages": messages}
-    return split_answer(
-        Trace(
-            data={"input": {**given, "tools": list(tools.values())} if tools else given},
-            reference_answer=last.reference_answer,
-            has_reference=last.has_reference,
-            fields=last.fields,
-            metadata={**last.metadata, "joined": len(parts)},
-            span_id=last.span_id,
-            started_at=min(started, default=None),
-            finished_at=max(finished, default=None),
-            session_id=last.session_id,
-        )
+    trace = Trace(
+        data={"input": {**given, "tools": list(tools.values())} if tools else given},
+        reference_answer=last.reference_answer,
+        has_reference=last.has_reference,
+        fields=last.fields,
+        metadata={**last.metadata, "joined": len(parts)},
+        span_id=last.span_id,
+        started_at=min(started, default=None),
+        finished_at=max(finished, default=None),
+        session_id=last.session_id,
     )
+    return Conversation(places, split_answer(trace))
 
 
 # --- one call logged at several levels -------------------------------------------------------------------------------

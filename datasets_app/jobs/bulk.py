@@ -24,7 +24,7 @@ def run_bulk(ctx: JobContext) -> dict[str, Any]:
     records = wanted.selection.records(change.dataset).filter(pk__gt=last)
     ctx.progress.begin("Looking", done=seen, total=0)
     picked = wanted.how.choose(records) if wanted.how.choose is not None else None
-    left = records.count() if picked is None else len(picked)
+    left = records.count() if picked is None else sum(map(len, picked))
     ctx.progress.begin(wanted.how.label, done=seen, total=seen + left)
     while not ctx.cursor.get("complete"):
         with ctx.batch() as batch:
@@ -44,15 +44,15 @@ def run_undo(ctx: JobContext) -> dict[str, Any]:
     """Put back the rows of a change; the change is undone when the last of them is."""
     change = Change.objects.select_related("dataset__workspace").get(pk=ctx.params["change"])
     last, restored = ctx.cursor.get("last", 0), ctx.cursor.get("restored", 0)
-    seen = change.rows.filter(record_id__lte=last).count() if last else 0
-    ctx.progress.begin("Undoing", done=seen, total=change.count)
+    seen = sum(rows.filter(record_id__lte=last).count() for rows in (change.rows, change.made)) if last else 0
+    ctx.progress.begin("Undoing", done=seen, total=change.count + change.new)
     while change.undone_at is None:
         with ctx.batch() as batch:
             take_turn(change.dataset_id)
             found, last = changes.undo_slice(change, last)
             restored += found
             if last:
-                batch.done = min(changes.SLICE, change.count - ctx.progress.done)
+                batch.done = min(changes.SLICE, change.count + change.new - ctx.progress.done)
             else:
                 changes.finish_undo(change, restored, by=ctx.job.requested_by)
                 bulk.note(change, "undo", ctx.job.requested_by)
@@ -61,4 +61,4 @@ def run_undo(ctx: JobContext) -> dict[str, Any]:
         ctx.check()
         if ctx.slice_over and change.undone_at is None:
             raise Again
-    return {"dataset": change.dataset.name, "restored": change.count - change.left, "left": change.left}
+    return {"dataset": change.dataset.name, "restored": restored, "left": change.left}

@@ -25,6 +25,7 @@ from datasets_app.core.reading import (
 from datasets_app.core.reading_lines import reason_kind
 from datasets_app.core.records import clean_text
 from datasets_app.counters import take_turn
+from datasets_app.joining import count_spread
 from datasets_app.models import ImportBatch, RejectedLine
 from datasets_app.searching import keep_up
 from datasets_app.services import forget_file
@@ -62,6 +63,7 @@ def run_import(ctx: JobContext) -> dict[str, Any]:
             sentence = str(error).replace(Path(batch.path).name, batch.filename)[:500]
             ImportBatch.objects.filter(pk=batch.pk).update(error=sentence)
             raise JobFailed(sentence, "unreadable_file") from error
+        count_spread(ImportBatch.objects.filter(pk=batch.pk))
         with transaction.atomic():
             ImportBatch.objects.filter(pk=batch.pk).update(finished_at=timezone.now())
             keep_up(batch.dataset_id)

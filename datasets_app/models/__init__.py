@@ -9,6 +9,7 @@ from .history import (
     ActionRun,
     Change,
     ChangedRecord,
+    MadeRecord,
     Snapshot,
     SnapshotItem,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Finding",
     "FoundValue",
     "ImportBatch",
+    "MadeRecord",
     "RawRecord",
     "RecordCount",
     "RecordFields",

@@ -25,7 +25,8 @@ class Change(models.Model):
     scope = models.CharField(max_length=10)
     sentence = models.CharField(max_length=300)
     params = models.JSONField(default=dict)  # read through the model of whoever makes the change
-    count = models.PositiveIntegerField(default=0)
+    count = models.PositiveIntegerField(default=0)  # records it changed or removed
+    new = models.PositiveIntegerField(default=0)  # records it made
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
@@ -58,6 +59,20 @@ class ChangedRecord(RecordFields):
 
     def __str__(self) -> str:
         return f"record {self.record_id} before change {self.change_id}"
+
+
+class MadeRecord(models.Model):
+    """A record that a change made, which there was not before: the undo takes it out again."""
+
+    change = models.ForeignKey(Change, models.CASCADE, related_name="made", db_index=False)
+    record_id = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["change", "record_id"], name="made_once_per_change")]
+        indexes = [models.Index(fields=["record_id"], name="made_record")]
+
+    def __str__(self) -> str:
+        return f"record {self.record_id} made by change {self.change_id}"
 
 
 class ActionRun(models.Model):

@@ -75,6 +75,7 @@ class ImportBatch(models.Model):
     unreadable = models.PositiveIntegerField(default=0)
     split_turns = models.PositiveIntegerField(default=0)
     formats = models.JSONField(default=dict)
+    spread = models.PositiveIntegerField(default=0)  # sessions that are several records now (see ``joining``)
     error = models.CharField(max_length=500, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
     created_at = models.DateTimeField(auto_now_add=True)

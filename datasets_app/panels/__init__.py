@@ -11,8 +11,9 @@ from .details import (
 from .exporting import export_panel, exports_panel
 from .imports import import_panel, rejected_panel, reread_panel
 from .overview import actions_panel, coverage_panel, readiness_panel, summary_panel
+from .previews import preview_panel
 from .privacy import privacy_panel, privacy_work_panel
-from .records import bulk_work_panel, changes_panel, newest_panel, preview_panel, records_panel
+from .records import bulk_work_panel, changes_panel, newest_panel, records_panel
 from .report import report_of_run, report_panel, sanitize_work_panel, suggested_fields
 from .snapshots import diff_panel, snapshots_panel
 

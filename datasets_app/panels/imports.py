@@ -13,6 +13,7 @@ from datasets_app.actions import REREAD, last_run
 from datasets_app.models import ImportBatch, RejectedLine
 from datasets_app.staging import waiting
 from rft_project.jobs.models import Job
+from rft_project.web.text import plural
 
 PAGE = 50
 
@@ -48,8 +49,21 @@ class ImportPanel:
     @property
     def collapse_url(self) -> str:
         """A look at what would go if repeated history were collapsed, of the records of this file."""
-        query = urlencode({"action": "collapse", "all": 1, "batch": self.batch.pk})
+        return self._look_at("collapse")
+
+    @property
+    def join_url(self) -> str:
+        """A look at what the sessions of this file would become if their records were joined."""
+        return self._look_at("join")
+
+    def _look_at(self, action: str) -> str:
+        query = urlencode({"action": action, "all": 1, "batch": self.batch.pk})
         return f"{reverse('datasets:bulk_change', args=[self.batch.dataset_id])}?{query}"
+
+    @property
+    def spread_title(self) -> str:
+        are = "is logged as several records" if self.batch.spread == 1 else "are logged as several records each"
+        return f"{plural(self.batch.spread, 'conversation')} {are}."
 
     @property
     def is_live(self) -> bool:

@@ -12,12 +12,13 @@ from datasets_app.core.readiness import DatasetFacts, NextStep, next_step, readi
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import readable
 from datasets_app.facts import coverage_report, dataset_facts
+from datasets_app.joining import spread_of
 from datasets_app.models import ActionRun, Dataset
 from rft_project.jobs.models import Job
 from rft_project.web.charts import BarRow, Cell, Table, bar_rows
 from rft_project.web.charts.bars import BarChart
 from rft_project.web.parts import Check
-from rft_project.web.text import number, percent, score
+from rft_project.web.text import number, percent, plural, score
 
 BAND_TONES = {"excellent": "good", "good": "good", "fair": "warn", "poor": "bad", "critical": "bad", "one topic": ""}
 Runs = dict[str, ActionRun]
@@ -39,6 +40,16 @@ class SummaryPanel:
     next_url: str
     next_label: str
     next_post: bool
+    spread: int  # sessions that are several records, as long as nothing was built on them
+
+    @property
+    def spread_title(self) -> str:
+        are = "is logged as several records" if self.spread == 1 else "are logged as several records each"
+        return f"{plural(self.spread, 'conversation')} {are}."
+
+    @property
+    def join_url(self) -> str:
+        return f"{reverse('datasets:bulk_change', args=[self.dataset.pk])}?action=join&all=1"
 
     @property
     def records_say(self) -> str:
@@ -129,7 +140,8 @@ def summary_panel(dataset: Dataset, facts: DatasetFacts | None = None) -> Summar
     name, label, post = NEXT[step.action]
     url = reverse(name, args=[dataset.pk]) + QUERY.get(step.action, "")
     tokens = last_result(dataset, SANITIZE).get("tokens") or {}
-    return SummaryPanel(dataset, facts, coverage_report(dataset, facts), tokens, step, url, label, post)
+    spread = 0 if facts.topics else spread_of(dataset)
+    return SummaryPanel(dataset, facts, coverage_report(dataset, facts), tokens, step, url, label, post, spread)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The page of records, its live region, what a bulk action would do, and the history of changes."""
+"""The page of records, its live region, and the history of changes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,16 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from datasets_app import bulk, changes, listing, searching
-from datasets_app.bulk_actions import BULK_ACTIONS, RepairValues, TopicValue
-from datasets_app.core import repairs
-from datasets_app.core.records import Trace, tool_calls_of
-from datasets_app.core.sanitizing import verdict
+from datasets_app.bulk_actions import BULK_ACTIONS
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.filters import Where
 from datasets_app.listing import Filter, Listing, Row
-from datasets_app.models import VALID, Change, Dataset
+from datasets_app.models import Change, Dataset
 from rft_project.jobs.models import Job, live_job
-from rft_project.platforms.types import text_of
-from rft_project.web.text import number, plural, score, visible
-from rft_project.web.worddiff import Pair, word_diff
+from rft_project.web.text import number, score, visible
 
 TONES = {"valid": "good", "duplicate": "warn", "invalid": "bad"}
 SHORT = 8  # records on the dataset's own page
-LOOKED_AT = 1000  # records that a preview tries an action on
-EXAMPLES = 3
 RECENT = timedelta(hours=1)  # as long as the page offers the undo of the last change by itself
 HISTORY = 50
 
@@ -176,97 +169,6 @@ def bulk_work_panel(dataset: Dataset) -> BulkWorkPanel:
         return BulkWorkPanel(dataset, None, None, page)
     failed = last.job if last.job is not None and last.job.error_message else None
     return BulkWorkPanel(dataset, failed, last, page)
-
-
-@dataclass(frozen=True)
-class Example:
-    """One record as it is and as it would be."""
-
-    pk: int
-    words: Pair
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class PreviewPanel:
-    """What a bulk action would do."""
-
-    dataset: Dataset
-    plan: bulk.Plan
-    count: int
-    looked_at: int
-    would_change: int
-    become_valid: int
-    examples: list[Example]
-    repairs: list[tuple[str, str, bool]]
-
-    @property
-    def action(self) -> Any:
-        return self.plan.how
-
-    @property
-    def where(self) -> Where:
-        return self.plan.selection.where or Where()
-
-    @property
-    def said(self) -> str:
-        """The sentence under the title."""
-        if self.action.mend is None:
-            return self._meant
-        looked = "" if self.looked_at >= self.count else f" Of the first {self.looked_at:,},"
-        change = f"{self.would_change:,} would change" if looked else f" {self.would_change:,} would change"
-        return f"{self._meant}{looked} {change.strip()}; {self.become_valid:,} would become valid."
-
-    @property
-    def _meant(self) -> str:
-        are = "is" if self.count == 1 else "are"
-        return f"{plural(self.count, 'record')} {are} selected."
-
-    @property
-    def button(self) -> str:
-        return f"{self.action.label}: {plural(self.count, 'record')}"
-
-    @property
-    def topic(self) -> str:
-        return self.plan.values["into"] if self.action.values is TopicValue else ""
-
-
-def preview_panel(dataset: Dataset, plan: bulk.Plan) -> PreviewPanel:
-    """Tries the action on the first records meant; nothing is written."""
-    how, records = plan.how, plan.selection.records(dataset)
-    values = how.values.model_validate(plan.values)
-    if how.choose is not None:
-        count, looked_at = len(how.choose(records)), 0
-    else:
-        count, looked_at = records.count(), 0
-    changed = valid = 0
-    examples: list[Example] = []
-    if how.mend is not None:
-        for record in records.select_related("raw").order_by("pk")[:LOOKED_AT]:
-            looked_at += 1
-            trace = record.trace
-            mended = how.mend(dataset, trace, values)
-            if mended is None:
-                continue
-            changed += 1
-            state = "" if verdict(mended, dataset.sanitizing, record.tokens) else VALID
-            valid += record.verdict != VALID and state == VALID
-            if len(examples) < EXAMPLES:
-                words = word_diff(told(trace), told(mended))
-                examples.append(Example(record.pk, words, record.code or record.verdict, state or "still invalid"))
-    chosen = values.repairs if isinstance(values, RepairValues) else []
-    offered = [(name, title, name in chosen) for name, (title, _, _) in repairs.REPAIRS.items()] if chosen else []
-    return PreviewPanel(dataset, plan, count, looked_at, changed, valid, examples, offered)
-
-
-def told(trace: Trace) -> str:
-    """A conversation as text, for comparing two states of it."""
-    lines = []
-    for message in [*trace.messages, *trace.output_messages]:
-        calls = [f"{call.get('id', '')} {call.get('function', '')}" for call in tool_calls_of(message)]
-        lines.append(" ".join([f"{message.get('role', '')}:", text_of(message.get("content")), *calls]))
-    return "\n".join(lines)
 
 
 @dataclass(frozen=True)

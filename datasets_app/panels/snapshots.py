@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datasets_app.models import Dataset, Snapshot, SnapshotItem
-from datasets_app.panels.records import told
+from datasets_app.panels.previews import told
 from datasets_app.snapshots import difference
 from rft_project.jobs.models import Job, live_job
-from rft_project.web.worddiff import Pair, word_diff
+from rft_project.web.worddiff import Pair, turn_diff
 
 SHOWN = 100  # snapshots in the list
 LISTED = 20  # records of each kind in a comparison
@@ -89,5 +89,5 @@ def _changed(item: SnapshotItem) -> ChangedItem:
         )
         if old != new
     ]
-    words = word_diff(told(was.trace), told(item.trace)) if was.body != item.body else None
+    words = turn_diff(told(was.trace), told(item.trace)) if was.body != item.body else None
     return ChangedItem(item.record_id, ", ".join(said), words)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from rft_project.web.text import visible
+from rft_project.web.text import plural, visible
 
 WORDS = re.compile(r"\s*\S+|\s+$")  # a word with the gap before it, so that neighbours join into one mark
 MOST = 1500  # words of one answer; above it the comparison would take longer than it helps
+MOST_TURNS = 400  # the same of a conversation
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,31 @@ def word_diff(before: str, after: str) -> Pair:
         one.append(visible(was) if same else _marked(was, "del"))
         two.append(visible(now) if same else _marked(now, "ins"))
     return Pair(*(format_html_join("", "{}", ((piece,) for piece in side)) for side in (one, two)))
+
+
+def turn_diff(before: Sequence[str], after: Sequence[str]) -> Pair:
+    """Two states of a conversation: turns that changed word by word, of the others only those beside them.
+
+    What lies between is folded into one line that says how many turns it stands for; so are the middles of
+    conversations that are too long to be compared.
+    """
+    if len(before) > MOST_TURNS or len(after) > MOST_TURNS:
+        return Pair(*(format_html_join("\n", "{}", ((turn,) for turn in _folded(side))) for side in (before, after)))
+    one: list[SafeString] = []
+    two: list[SafeString] = []
+    for kind, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind == "equal":
+            kept = _folded(before[a:b])
+            one, two = [*one, *kept], [*two, *kept]
+            continue
+        words = word_diff("\n".join(before[a:b]), "\n".join(after[c:d]))
+        one, two = [*one, *[words.before] * (a < b)], [*two, *[words.after] * (c < d)]
+    return Pair(*(format_html_join("\n", "{}", ((turn,) for turn in side)) for side in (one, two)))
+
+
+def _folded(turns: Sequence[str]) -> list[SafeString]:
+    """The first and the last of several turns, and how many stand between."""
+    if len(turns) <= 3:
+        return [visible(turn) for turn in turns]
+    between = format_html('<i class="soft">{} unchanged</i>', plural(len(turns) - 2, "turn"))
+    return [visible(turns[0]), between, visible(turns[-1])]

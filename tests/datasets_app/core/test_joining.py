@@ -25,6 +25,10 @@ def turn(*texts: str, session: str = "s1", at: float | None = None, **more) -> T
     return Trace(data, session_id=session, started_at=at, **more)
 
 
+def joined_of(*traces: Trace) -> list[Trace]:
+    return [conversation.trace for conversation in join_sessions(traces)]
+
+
 def collapsed(*traces: Trace, **options) -> list[tuple[int, int]]:
     entries = (entry_of(number, trace, **options) for number, trace in enumerate(traces))
     return [(found.id, found.kept_id) for found in superseded(e for e in entries if e)]
@@ -95,7 +99,8 @@ def test_any_record_can_be_an_entry_and_a_call(first, second):
 
 def test_turns_of_a_session_become_one_conversation_in_the_order_of_time():
     later, earlier = turn("c", "d", at=20.0, span_id="2"), turn("a", "b", at=10.0, span_id="1")
-    (joined,) = join_sessions([later, earlier])
+    ((parts, joined),) = join_sessions([later, earlier])
+    assert parts == [1, 0]
     assert [m["content"] for m in joined.messages] == ["a", "b", "c"]
     assert [m["content"] for m in joined.output_messages] == ["d"]
     assert (joined.span_id, joined.started_at, joined.session_id, joined.metadata) == ("2", 10.0, "s1", {"joined": 2})
@@ -106,14 +111,15 @@ def test_history_and_system_prompt_are_not_repeated():
     parts = [turn("a", "b"), turn("a", "b", "c", "d"), turn("e", "f")]
     for part in parts:
         part.data["input"]["messages"].insert(0, system)
-    (joined,) = join_sessions(parts)
+    (joined,) = joined_of(*parts)
     assert [m["content"] for m in joined.messages] == ["Be short.", "a", "b", "c", "d", "e"]
 
 
 def test_agents_with_different_system_prompts_stay_apart():
     parts = [turn("a", "b"), turn("c", "d"), turn("e", "f")]
     parts[1].data["input"]["messages"].insert(0, {"role": "system", "content": "You check answers."})
-    assert [len(t.messages) for t in join_sessions(parts)] == [3, 2]
+    assert [len(t.messages) for t in joined_of(*parts)] == [3, 2]
+    assert [c.parts for c in join_sessions(parts)] == [[0, 2], [1]]
 
 
 def test_a_trace_without_a_session_is_joined_only_where_it_goes_on():
@@ -126,7 +132,7 @@ def test_a_trace_without_a_session_is_joined_only_where_it_goes_on():
         {"input": {"messages": [result]}, "output": {"messages": said("", "No rain.")[1:]}}, metadata={"trace_id": "t1"}
     )
     apart = turn("x", "y", **where)
-    joined = join_sessions([asked, answered, apart])
+    joined = joined_of(asked, answered, apart)
     assert [t.metadata for t in joined] == [{"trace_id": "t1", "joined": 2}, {"trace_id": "t1"}]
     conversation = joined[0].messages + joined[0].output_messages
     assert [m["role"] for m in conversation] == ["user", "assistant", "tool", "assistant"]
@@ -135,7 +141,13 @@ def test_a_trace_without_a_session_is_joined_only_where_it_goes_on():
 
 def test_what_nothing_ties_together_comes_back_as_it_is():
     traces = [turn("a", "b", session=""), Trace("broken", session_id="s1"), turn("a", "b", session="")]
-    assert all(a is b for a, b in zip(join_sessions(traces), traces, strict=True))
+    assert all(a is b for a, b in zip(joined_of(*traces), traces, strict=True))
+
+
+def test_a_part_with_messages_that_are_none_is_not_joined():
+    odd = turn("c", "d")
+    odd.data["input"]["messages"].append("a text where a message should be")
+    assert joined_of(turn("a", "b"), odd, turn("e", "f"))[1] is odd
 
 
 def test_a_part_may_start_with_the_end_of_the_one_before():
