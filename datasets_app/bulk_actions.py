@@ -70,6 +70,7 @@ class Slice:
 
 
 Mend = Callable[[Dataset, Trace, Any], Trace | None]
+Joins = Callable[[Sequence[DatasetRecord]], list[joining.Joined]]
 Pick = tuple[int, ...]  # primary keys of records that are changed together, in order
 
 
@@ -90,7 +91,7 @@ class BulkAction:
     values: type[NoValues] = NoValues
     size: int = WHOLE
     mend: Mend | None = None
-    joins: Callable[[Sequence[DatasetRecord]], list[joining.Joined]] | None = None
+    joins: Joins | None = None
     choose: Callable[[QuerySet[DatasetRecord]], list[Pick]] | None = None
     refuses: Callable[[Dataset, Any], str] = lambda dataset, values: ""  # a sentence, where the values are no good
     rechecks: bool = False  # other records may be duplicates of these: all are checked again afterwards

@@ -249,12 +249,10 @@ def forget_old(dataset: Dataset, *, now: Any = None) -> None:
     """Remove what can no longer be undone, a few thousand copies at a time so that nobody waits for it."""
     old = Change.objects.filter(dataset=dataset, created_at__lt=(now or timezone.now()) - KEPT)
     for change in old.order_by("pk")[:20]:
-        for kept_of in (ChangedRecord, MadeRecord):
-            rows = kept_of._base_manager.filter(change=change)
-            kept_of._base_manager.filter(pk__in=rows.order_by("pk").values("pk")[:FORGOTTEN])._raw_delete(
-                connection.alias
-            )
-            if rows.exists():
+        for noted in (change.rows.all(), change.made.all()):
+            few = noted.order_by("pk").values_list("pk", flat=True)[:FORGOTTEN]
+            noted.model._base_manager.filter(pk__in=few)._raw_delete(connection.alias)
+            if noted.exists():
                 return
         Change.objects.filter(pk=change.pk)._raw_delete(connection.alias)
 

@@ -6,7 +6,7 @@ back. What the record says beside its conversation is that of its last part, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from datasets_app.core import joining
 from datasets_app.core.fast import judged
 from datasets_app.core.records import Trace, encode_json
 from datasets_app.core.sanitizing import status_of
+from rft_project.platforms.types import JsonDict
 
 from .changes import RECORD, keep, made, remove
 from .models import Change, Dataset, DatasetRecord, ImportBatch
@@ -69,6 +70,21 @@ def _with_lineage(parts: list[DatasetRecord], trace: Trace) -> Joined:
         for part in parts
     ]
     return Joined(parts, replace(trace, metadata={**trace.metadata, "joined_from": origins}))
+
+
+def origins(trace: Trace) -> list[str]:
+    """Where the parts of a conversation came from, for people; [] for a record that was not joined here."""
+    noted = trace.metadata.get("joined_from")
+    parts = [part for part in noted if isinstance(part, dict)] if isinstance(noted, list) else []
+    return [", ".join(_origin(part)) for part in parts]
+
+
+def _origin(part: JsonDict) -> Iterator[str]:
+    yield f"record {part.get('record')}"
+    if part.get("file"):
+        yield f"{part['file']} line {part.get('line')}"
+    if part.get("span_id"):
+        yield f"span {part['span_id']}"
 
 
 def join(change: Change, dataset: Dataset, records: QuerySet[DatasetRecord]) -> None:

@@ -17,7 +17,19 @@ from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topic_templates import TEMPLATES
 from datasets_app.core.topics import UNKNOWN, TopicTree
 from datasets_app.facts import topic_counts
-from datasets_app.models import DUPLICATE, INVALID, VALID, Change, Dataset, DatasetRecord, RecordCount, Snapshot
+from datasets_app.joining import origins
+from datasets_app.models import (
+    DUPLICATE,
+    INVALID,
+    VALID,
+    Change,
+    ChangedRecord,
+    Dataset,
+    DatasetRecord,
+    MadeRecord,
+    RecordCount,
+    Snapshot,
+)
 from rft_project.jobs.models import Job
 
 METHODS = {"keyword": "its keywords", "embedding": "its meaning", "llm": "the helper model", "manual": "a person"}
@@ -142,6 +154,7 @@ class RecordPanel:
     raw: str
     changes: list[Change]
     snapshots: list[Snapshot]
+    joined_from: list[str]
 
 
 def record_panel(record: DatasetRecord) -> RecordPanel:
@@ -155,6 +168,13 @@ def record_panel(record: DatasetRecord) -> RecordPanel:
         issues=[ShownIssue(CODES[i["code"]][0], i["detail"], CODES[i["code"]][1]) for i in record.issues],
         topics=[*leaves, UNKNOWN] if leaves and record.verdict not in (INVALID, DUPLICATE) else [],
         raw=json.dumps(to_canonical(trace), indent=2, ensure_ascii=True)[:20_000],
-        changes=list(record.dataset.changes.filter(rows__record_id=record.pk).select_related("by")[:10]),
+        changes=list(record.dataset.changes.filter(pk__in=_changes_of(record)).select_related("by")[:10]),
         snapshots=list(record.dataset.snapshots.filter(items__record_id=record.pk).order_by("-pk")[:10]),
+        joined_from=origins(trace),
     )
+
+
+def _changes_of(record: DatasetRecord) -> list[int]:
+    """Changes that touched the record, and the one that made it."""
+    touched = ChangedRecord.objects.filter(record_id=record.pk).order_by().values_list("change", flat=True)
+    return list(touched.union(MadeRecord.objects.filter(record_id=record.pk).values_list("change", flat=True)))

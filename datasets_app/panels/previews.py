@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from datasets_app import bulk
-from datasets_app.bulk_actions import BulkAction, Pick, RepairValues, TopicValue
+from datasets_app.bulk_actions import BulkAction, Joins, Mend, Pick, RepairValues, TopicValue
 from datasets_app.core import repairs
 from datasets_app.core.records import Trace, tool_calls_of
 from datasets_app.core.sanitizing import verdict
@@ -51,13 +51,17 @@ class PreviewPanel:
         return self.plan.how
 
     @property
+    def joins(self) -> bool:
+        return self.action.joins is not None
+
+    @property
     def where(self) -> Where:
         return self.plan.selection.where or Where()
 
     @property
     def said(self) -> str:
         """The sentence under the title."""
-        if self.action.joins is not None:
+        if self.joins:
             return self._joined
         if self.action.mend is None:
             return self._meant
@@ -106,21 +110,21 @@ def preview_panel(dataset: Dataset, plan: bulk.Plan) -> PreviewPanel:
         picked = how.choose(records)
         panel = PreviewPanel(dataset, plan, sum(map(len, picked)), sessions=len(picked))
         if how.joins is not None:
-            return _with_joins(panel, picked)
-    return _with_mends(panel) if how.mend is not None else panel
+            return _with_joins(panel, how.joins, picked)
+    return _with_mends(panel, how.mend) if how.mend is not None else panel
 
 
-def _with_mends(panel: PreviewPanel) -> PreviewPanel:
+def _with_mends(panel: PreviewPanel, mend: Mend) -> PreviewPanel:
     """Each record by itself."""
-    dataset, how = panel.dataset, panel.action
-    values = how.values.model_validate(panel.plan.values)
+    dataset = panel.dataset
+    values = panel.action.values.model_validate(panel.plan.values)
     looked_at = changed = valid = 0
     examples: list[Example] = []
     records = panel.plan.selection.records(dataset).select_related("raw").order_by("pk")
     for record in records[:LOOKED_AT]:
         looked_at += 1
         trace = record.trace
-        mended = how.mend(dataset, trace, values)
+        mended = mend(dataset, trace, values)
         if mended is None:
             continue
         changed += 1
@@ -132,13 +136,13 @@ def _with_mends(panel: PreviewPanel) -> PreviewPanel:
     return replace(panel, looked_at=looked_at, would_change=changed, become_valid=valid, examples=examples)
 
 
-def _with_joins(panel: PreviewPanel, picked: Sequence[Pick]) -> PreviewPanel:
+def _with_joins(panel: PreviewPanel, joins: Joins, picked: Sequence[Pick]) -> PreviewPanel:
     """Sessions whole, as many as hold ``LOOKED_AT`` records."""
     held = accumulate(map(len, picked))
     keys = [key for pick, count in zip(picked, held, strict=True) if count <= LOOKED_AT for key in pick]
     keys = keys or list(picked[0] if picked else ())
     records = panel.dataset.records.filter(pk__in=keys).select_related("raw", "batch").order_by("pk")
-    found = panel.action.joins(list(records))
+    found = joins(list(records))
     examples = []
     for one in found[:EXAMPLES]:
         apart = [turn for part in one.parts for turn in (f"Record {part.pk}", *told(part.trace))]

@@ -66,7 +66,12 @@ def turn_diff(before: Sequence[str], after: Sequence[str]) -> Pair:
     conversations that are too long to be compared.
     """
     if len(before) > MOST_TURNS or len(after) > MOST_TURNS:
-        return Pair(*(format_html_join("\n", "{}", ((turn,) for turn in _folded(side))) for side in (before, after)))
+        return Pair(
+            *(
+                format_html_join("\n", "{}", ((turn,) for turn in _folded(side, "not shown")))
+                for side in (before, after)
+            )
+        )
     one: list[SafeString] = []
     two: list[SafeString] = []
     for kind, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
@@ -79,9 +84,9 @@ def turn_diff(before: Sequence[str], after: Sequence[str]) -> Pair:
     return Pair(*(format_html_join("\n", "{}", ((turn,) for turn in side)) for side in (one, two)))
 
 
-def _folded(turns: Sequence[str]) -> list[SafeString]:
+def _folded(turns: Sequence[str], why: str = "unchanged") -> list[SafeString]:
     """The first and the last of several turns, and how many stand between."""
     if len(turns) <= 3:
         return [visible(turn) for turn in turns]
-    between = format_html('<i class="soft">{} unchanged</i>', plural(len(turns) - 2, "turn"))
+    between = format_html('<i class="soft">{} {}</i>', plural(len(turns) - 2, "turn"), why)
     return [visible(turns[0]), between, visible(turns[-1])]

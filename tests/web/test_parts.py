@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from rft_project.web.parts import Check, tone_of
 from rft_project.web.steps import DONE, LIVE, SHUT, Step, phases
-from rft_project.web.worddiff import word_diff
+from rft_project.web.worddiff import MOST_TURNS, Pair, turn_diff, word_diff
 
 
 def draw(source: str, **context: object) -> str:
@@ -181,6 +181,29 @@ def test_word_diff_keeps_what_both_say():
 def test_word_diff_escapes_both_sides():
     pair = word_diff(SafeString("<b>x</b>"), "<i>y</i>")
     assert (pair.before, pair.after) == ("<del>&lt;b&gt;x&lt;/b&gt;</del>", "<ins>&lt;i&gt;y&lt;/i&gt;</ins>")
+
+
+def test_turn_diff_folds_the_turns_that_stay_but_for_their_neighbours():
+    before = [f"user: {n}" for n in range(12)]
+    after = [*before[:6], "user: other", *before[7:]]
+    pair = turn_diff(before, after)
+    assert pair.before.split("\n") == [
+        "user: 0",
+        '<i class="soft">4\u00a0turns unchanged</i>',
+        "user: 5",
+        "user: <del>6</del>",
+        "user: 7",
+        '<i class="soft">3\u00a0turns unchanged</i>',
+        "user: 11",
+    ]
+    assert pair.after == pair.before.replace("<del>6</del>", "<ins>other</ins>")
+    assert turn_diff(["a", "b"], ["a"]) == Pair("a\n<del>b</del>", "a")
+    assert turn_diff(["<b>"], ["<b>", "<i>"]).after == "&lt;b&gt;\n<ins>&lt;i&gt;</ins>"
+
+
+def test_turn_diff_of_very_long_conversations_shows_their_ends():
+    pair = turn_diff(["a", *["b"] * MOST_TURNS, "c"], ["a"])
+    assert pair == Pair(f'a\n<i class="soft">{MOST_TURNS}\u00a0turns not shown</i>\nc', "a")
 
 
 def test_word_diff_of_very_long_answers_is_not_marked():
