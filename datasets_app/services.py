@@ -11,8 +11,9 @@ from django.db import IntegrityError, transaction
 from django.db.models.expressions import RawSQL
 
 from datasets_app.core import formats, repairs
+from datasets_app.core.identity import digest
 from datasets_app.core.mapping import FieldMapping
-from datasets_app.core.records import Trace, clean_text, digest
+from datasets_app.core.records import Trace, clean_text
 from datasets_app.core.sanitizing import SanitizeConfig
 from rft_project.connections.models import Workspace
 from rft_project.jobs.models import Job

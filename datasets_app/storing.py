@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from django.utils import timezone
 
-from datasets_app.core.fast import Judged, judged
+from datasets_app.core.judging import Judged, judged
 from datasets_app.core.quick import Ready
 from datasets_app.core.reading import Parsed
 from datasets_app.core.sanitizing import status_of

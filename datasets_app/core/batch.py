@@ -15,9 +15,9 @@ from itertools import chain
 from pathlib import Path
 
 from datasets_app.core.dedupe import SHARED_SAMPLE, DuplicateIndex, Prints, duplicate_issue, prints_of, shared_lines
-from datasets_app.core.fast import Judged, judged
 from datasets_app.core.formats import AUTO
 from datasets_app.core.hygiene import HygieneReport, ReportBuilder
+from datasets_app.core.judging import Judged, judged
 from datasets_app.core.quick import Quick, QuickHere, Ready
 from datasets_app.core.reading import Parsed, Rejected, UnreadableFile, read_traces
 from datasets_app.core.records import to_canonical, user_turns

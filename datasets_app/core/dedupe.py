@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from rensa import RMinHash
 from xxhash import xxh3_64_intdigest
 
-from datasets_app.core.records import Trace, digest, fold, user_turns
+from datasets_app.core.identity import digest
+from datasets_app.core.records import Trace, fold, user_turns
 from datasets_app.core.sanitizing import DEFAULT_THRESHOLD, Issue
 
 SHINGLE = 3  # words

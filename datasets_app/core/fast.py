@@ -1,8 +1,8 @@
 """The short way through reading, rules and identity of one line, for the shapes that nearly all lines have.
 
-A typed decoder takes lines of our own form and bare chat rows whose parts are what they should be, and one pass over
-their messages finds nothing wrong with most of them. Whatever the decoder refuses or the pass finds odd is left to
-``formats`` and ``sanitizing.verdict``, which say what is wrong; both ways give the same answer for every line.
+A typed decoder takes lines of our own form and bare chat rows whose parts are what they should be, and ``fast_rules``
+judges their messages. Whatever the decoder refuses is left to ``formats`` and ``judged``; both ways give the same
+answer for every line.
 """
 
 from __future__ import annotations
@@ -15,33 +15,24 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from datasets_app.core import tokens
-from datasets_app.core.dedupe import Said
+from datasets_app.core.fast_rules import Message, Rules
 from datasets_app.core.formats import AUTO, recognise
 from datasets_app.core.formats.base import epoch_seconds, output_of, session_of
+from datasets_app.core.judging import Judged
 from datasets_app.core.mapping import AS_THE_FORMAT_SAYS, FieldMapping
 from datasets_app.core.records import (
     MAX_DEPTH,
-    Trace,
     Unreadable,
     clean_id,
-    clean_text,
     decode_json,
-    digest,
-    digest_of,
-    dumps,
     encode_json,
-    said,
-    user_turns,
 )
-from datasets_app.core.sanitizing import Issue, SanitizeConfig, verdict
-from rft_project.platforms.types import JsonDict, last_user_text, text_of
+from datasets_app.core.sanitizing import SanitizeConfig
+from rft_project.platforms.types import JsonDict
 
-PREVIEW = 600  # characters
 _EXTRAS = 40  # names of item fields that a decoder knows beside its own
 _TOOLS_KNOWN = 4096  # different lists of tools that are known to be good JSON
-# How JSON spells characters below 32 that are not \t \n \r (and now and then what follows an escaped backslash).
-_CONTROL_ESCAPE = re.compile(rb"\\(?:[bf]|u00[01])").search
+_NO_OPENING = bytes(byte for byte in range(256) if byte not in b"[{")
 _OUTPUT = frozenset({"messages", "tool_calls", "finish_reason"})
 
 
@@ -49,17 +40,8 @@ _OUTPUT = frozenset({"messages", "tool_calls", "finish_reason"})
 _NO_NAME = re.compile('[\x00-\x1f"\\\\\ud800-\udfff]').search
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    role: str
-    content: str | list[JsonDict] | UnsetType | None = UNSET
-    tool_calls: list[JsonDict] | UnsetType | None = UNSET
-    tool_call_id: str | UnsetType | None = UNSET
-    name: str | UnsetType | None = UNSET
-    refusal: str | UnsetType | None = UNSET
-
-
 class _Input(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    messages: list[_Message]
+    messages: list[Message]
     tools: msgspec.Raw | UnsetType = UNSET
     tool_choice: Any = UNSET
 
@@ -74,7 +56,7 @@ _KNOWN: dict[str, Any] = {
     "input": _Input | UnsetType,
     "output": JsonDict | None | UnsetType,
     "data": _Data | UnsetType,
-    "messages": list[_Message] | UnsetType,
+    "messages": list[Message] | UnsetType,
     "tools": msgspec.Raw | UnsetType,
     "tool_choice": Any,
     "reference_answer": Any,
@@ -87,39 +69,6 @@ _KNOWN: dict[str, Any] = {
 }
 _OF_CHAT = ("messages", "tools", "tool_choice")
 _NEVER_MORE = frozenset({*_KNOWN, "functions", "parallel_tool_calls"})
-
-
-@dataclass(slots=True)
-class Judged:
-    """One line read and judged on its own.
-
-    ``digest``: 32 hexadecimal digits; ``turns``: what the user says, blank turns left out; ``tokens``: exact, or 0
-    where they were not counted; ``split``: how many messages were moved to the output; ``source``: the ``body``, or the
-    line (bytes) that it is but for white space between its parts.
-    """
-
-    format: str
-    issues: list[Issue]
-    digest: str
-    span_id: str
-    session_id: str
-    preview: str
-    tokens: int
-    turns: list[str]
-    split: int
-    source: str | bytes
-
-    @property
-    def body(self) -> str:
-        """The record as ``records.loads`` reads it; made when asked for, since many records are only judged."""
-        if isinstance(self.source, bytes):
-            self.source = msgspec.json.format(self.source, indent=-1).decode()
-        return self.source
-
-    @property
-    def said(self) -> Said:
-        """What is compared with other records."""
-        return Said(self.digest, self.span_id, self.turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,35 +93,31 @@ class Judge:
     """
 
     def __init__(self, config: SanitizeConfig, shape: Shape = Shape(), *, exact: bool = True) -> None:
-        self.config, self.exact = config, exact
+        self.config = config
         self.format, self.fallback, self.mapping = shape.format, shape.fallback, shape.mapping
-        self._roles = frozenset(config.allowed_roles)
-        self._least = max(1, config.min_user_message_length)
-        self._extras = shape.extras
+        self._rules = Rules(config, exact=exact)
         self._tools: set[bytes] = set()
         # A choice of fields, or one that must be there, needs the record as it is.
         plain = self.mapping == AS_THE_FORMAT_SAYS and not config.required_fields
         self._forms = {AUTO: {"canonical", "chat"}}.get(self.format, {self.format}) if plain else set()
         fields = [(name, kind, msgspec.field(default=UNSET)) for name, kind in _KNOWN.items()]
-        more = [(f"more_{n}", Any, msgspec.field(default=UNSET, name=name)) for n, name in enumerate(self._extras)]
+        self._more = [(f"more_{n}", name) for n, name in enumerate(shape.extras)]
+        more = [(field, Any, msgspec.field(default=UNSET, name=name)) for field, name in self._more]
         line = msgspec.defstruct("_Line", [*fields, *more], forbid_unknown_fields=True, gc=False)
         self._decode = msgspec.json.Decoder(line).decode
 
     def quick(self, raw: bytes) -> Judged | None:
-        """None where the line is not of a common shape, or anything about it is odd."""
-        if not self._forms or (raw.count(b"[") + raw.count(b"{") > MAX_DEPTH):
-            return None
-        if _CONTROL_ESCAPE(raw):
+        """None where the line is not of a common shape."""
+        if not self._forms or len(raw.translate(None, _NO_OPENING)) > MAX_DEPTH:
             return None
         try:
             line: Any = self._decode(raw)
         except (ValueError, RecursionError):
             return None
-        if line.reference_answer is None:
-            return None
-        more = {
-            name: value for n, name in enumerate(self._extras) if (value := getattr(line, f"more_{n}")) is not UNSET
-        }
+        more: JsonDict = {}
+        for field, name in self._more:
+            if (value := getattr(line, field)) is not UNSET:
+                more[name] = value
         if line.messages is not UNSET:
             return self._chat_row(line, more)
         return self._own_form(line, more, raw)
@@ -188,11 +133,11 @@ class Judge:
         elif line.input is not UNSET or line.output is not UNSET:
             return None
         given, output = payload.input, payload.output
-        if given is UNSET or not self._good_tools(given.tools):
+        if given is UNSET or not given.messages or not self._good_tools(given.tools):
             return None
         if output is None or output is UNSET:
             output = None
-            if given.messages and given.messages[-1].role == "assistant":
+            if given.messages[-1].role == "assistant":
                 return None  # it may have to be split
         elif not output.keys() <= _OUTPUT:
             return None
@@ -208,7 +153,9 @@ class Judge:
                 return None
             body = f'{{"session_id":{encode_json(session)},{text[1:]}'
         span = clean_id(line.span_id) if line.span_id is not UNSET else ""
-        return self._judged("canonical", given.messages, span, session, body, 0)
+        found = self._rules.judged(given.messages, null_reference=line.reference_answer is None)
+        found.format, found.span_id, found.session_id, found.source = "canonical", span, session, body
+        return found
 
     def _is(self, form: str, line: Any, more: JsonDict) -> bool:
         """Whether the line is of that form for the table of formats too, which looks at the other keys first."""
@@ -269,77 +216,13 @@ class Judge:
         for name in ("started_at", "finished_at"):
             if (value := getattr(line, name)) is not UNSET and (seconds := epoch_seconds(value)) is not None:
                 body[name] = seconds
-        return self._judged("chat", given.messages, span, session, encode_json(body), len(messages) - cut)
-
-    # --- rules -------------------------------------------------------------------------------------------------------
-
-    def _judged(
-        self, form: str, messages: list[_Message], span: str, session: str, source: str | bytes, split: int
-    ) -> Judged | None:
-        """None unless the conversation breaks no rule."""
-        if not messages or messages[-1].role != "user":
-            return None
-        parts: list[str] = []
-        turns: list[str] = []
-        calls = False
-        for message in messages:
-            role, content = message.role, message.content
-            if role not in self._roles:
-                return None
-            if type(content) is str and not message.tool_calls:
-                if role == "user":
-                    if len(content.strip()) < self._least:
-                        return None
-                    turns.append(content)
-                elif role == "assistant":
-                    if not content.strip():
-                        return None
-                elif role == "tool":
-                    calls = True
-                parts += (role, "\x01", content, "\x00")
-                continue
-            if role == "user" or (not isinstance(content, str | list) and role != "assistant"):
-                return None
-            calls = calls or role == "tool" or bool(message.tool_calls)
-            if not message.tool_calls and not text_of(content).strip():
-                return None
-            parts.append(said({"role": role, "content": content or None, "tool_calls": message.tool_calls or []}))
-        if calls and not _chained(messages):
-            return None
-        text = "".join(parts)
-        count = self._count(messages, text)
-        if count > self.config.max_tokens:
-            return None
-        preview = turns[-1][:PREVIEW]
-        return Judged(form, [], digest_of(text), span, session, preview, count, turns, split, source)
-
-    def _count(self, messages: list[_Message], text: str) -> int:
-        if not self.exact:
-            most = len(text) if text.isascii() else len(text.encode())
-            most += sum(tokens.most_of(None, message.tool_calls) for message in messages if message.tool_calls)
-            if most <= self.config.max_tokens:
-                return 0
-        return sum(tokens.count_parts(message.content, message.tool_calls) for message in messages)
+        found = self._rules.judged(given.messages, null_reference=line.reference_answer is None)
+        found.format, found.span_id, found.session_id, found.source = "chat", span, session, encode_json(body)
+        found.split = len(messages) - cut
+        return found
 
 
-def _chained(messages: list[_Message]) -> bool:
-    """Whether every tool call has an id, and every result is the first that names the id of a call before it."""
-    answered: dict[str, bool] = {}
-    for message in messages:
-        for call in message.tool_calls or ():
-            named = call.get("id")
-            if not isinstance(named, str) or not named:
-                return False
-            answered[named] = False
-        if message.role == "tool":
-            named = message.tool_call_id or ""
-            if answered.get(named, True):
-                return False
-            answered[named] = True
-    return True
-
-
-def _as_it_is(message: _Message) -> bool:
+def _as_it_is(message: Message) -> bool:
     """Whether a chat row's message is in canonical form but for keys set to null, which are dropped here."""
     if message.role in ("developer", "function"):
         return False
@@ -352,29 +235,12 @@ def _as_it_is(message: _Message) -> bool:
     )
 
 
-def _cut(messages: list[_Message]) -> int:
+def _cut(messages: list[Message]) -> int:
     """How many of a whole conversation's messages are the prompt (see ``formats.base.split_answer``)."""
     if messages[-1].role != "assistant":
         return len(messages)
     asked = [number for number, message in enumerate(messages, 1) if message.role == "user"]
     return asked[-1] if asked else len(messages)
-
-
-def judged(trace: Trace, config: SanitizeConfig, format: str, *, exact: bool = True) -> Judged:
-    """A record judged by the full rules; see ``Judge`` for ``exact``."""
-    count = tokens.count(trace) if exact or tokens.most(trace) > config.max_tokens else 0
-    return Judged(
-        format,
-        verdict(trace, config, count),
-        digest(trace),
-        trace.span_id,
-        trace.session_id,
-        clean_text(last_user_text(trace.messages))[:PREVIEW],
-        count,
-        user_turns(trace),
-        trace.split,
-        dumps(trace),
-    )
 
 
 def extras_of(sample: Iterable[Any]) -> list[str]:

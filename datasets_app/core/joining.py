@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets_app.core.formats.base import split_answer
-from datasets_app.core.records import Trace, clean_id, digest, message_text
+from datasets_app.core.identity import digest, message_text
+from datasets_app.core.records import Trace, clean_id
 from rft_project.platforms.types import JsonDict
 
 T = TypeVar("T")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from datasets_app.core.dedupe import Prints
-from datasets_app.core.fast import Judge, Judged, Shape
+from datasets_app.core.fast import Judge, Shape
+from datasets_app.core.judging import Judged
 from datasets_app.core.reading_lines import Line, Rejected
 from datasets_app.core.records import Trace, loads
 from datasets_app.core.sanitizing import SanitizeConfig

@@ -11,12 +11,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-from xxhash import xxh3_128_hexdigest
 
 from rft_project.platforms.types import JsonDict, text_of
 
@@ -126,6 +124,8 @@ def encode_json(value: Any, *, sort: bool = False) -> str:
 
 def clean_text(text: str) -> str:
     """Text for a plain text column: NUL and lone surrogates become U+FFFD."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return _UNSTORABLE.sub("\ufffd", text)
 
 
@@ -253,7 +253,7 @@ def clean_id(value: Any) -> str:
     """An id as text of at most 200 characters; '' for what can't be one."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    return clean_text(str(value))[:200]
+    return clean_text(value if isinstance(value, str) else str(value))[:200]
 
 
 def _seconds(value: Any) -> float | None:
@@ -265,7 +265,7 @@ def _seconds(value: Any) -> float | None:
         return None
 
 
-# --- text and identity -----------------------------------------------------------------------------------------------
+# --- text ------------------------------------------------------------------------------------------------------------
 
 
 def fold(text: str) -> str:
@@ -288,79 +288,3 @@ def tool_calls_of(message: JsonDict) -> list[JsonDict]:
     """The message's tool calls that are objects."""
     calls = message.get("tool_calls")
     return [c for c in calls if isinstance(c, dict)] if isinstance(calls, list) else []
-
-
-# None of these can occur in the text of a valid record.
-_END_OF_MESSAGE, _END_OF_PART, _WIDE = "\x00", "\x01", b"\x02"
-_ASCII, _BEYOND = bytes(range(128)), bytes(range(128, 256))
-_SPACE = bytes(code for code in _ASCII if chr(code).isspace())
-_CONTINUED = bytes(range(0x80, 0xC0))  # bytes of a character in UTF-8 after its first one
-_LOWER = _ASCII.lower() + _WIDE * 128
-
-
-def normal(text: str) -> bytes:
-    """What two texts have in common that differ in case and white space only: letters folded, white space left out.
-
-    Where they are not all ASCII, their places are marked and they follow apart, so that folding costs a few passes
-    over bytes and not one step per character.
-    """
-    raw = text.encode("utf-8", "surrogatepass")
-    if raw.isascii():
-        return raw.translate(_LOWER, _SPACE)
-    wide = raw.translate(None, _ASCII).decode("utf-8", "surrogatepass")
-    folded = "".join(wide.casefold().split())
-    beyond = folded.encode("utf-8", "surrogatepass")
-    if len(folded) == len(wide) and not beyond.translate(None, _BEYOND):
-        return raw.translate(_LOWER, _SPACE + _CONTINUED) + _WIDE + beyond
-    folded = "".join(text.casefold().split())  # white space beyond ASCII, or a letter that folds to several or to ASCII
-    raw = folded.encode("utf-8", "surrogatepass")
-    beyond = raw.translate(None, _ASCII)
-    return raw.translate(_LOWER, _SPACE + _CONTINUED) + (_WIDE + beyond if beyond else b"")
-
-
-def digest(trace: Trace) -> str:
-    """128-bit hex digest of the normalised conversation.
-
-    Two conversations are the same when roles, texts (but for case and white space), non-text parts and tool calls
-    agree. Ids of tool calls are chance and don't count, nor do tools, output or reference.
-    """
-    messages = trace.input.get("messages")
-    if isinstance(messages, list) and messages:
-        return digest_of("".join(map(said, messages)))
-    return digest_of(_END_OF_PART + encode_json(trace.data, sort=True))
-
-
-def digest_of(text: str) -> str:
-    """``digest`` of a conversation whose messages' ``said`` are joined."""
-    return xxh3_128_hexdigest(normal(text))
-
-
-def message_text(message: Any) -> str:
-    """One message as ``digest`` compares it: two that differ only in case, white space or ids of calls are equal."""
-    return normal(said(message)).decode("utf-8", "surrogatepass")
-
-
-def said(message: Any) -> str:
-    """What of a message counts for ``digest``, before it is normalised."""
-    return _END_OF_PART.join(_parts_of(message)) + _END_OF_MESSAGE
-
-
-def _parts_of(message: Any) -> Iterator[str]:
-    if not isinstance(message, dict):
-        yield encode_json(message, sort=True)
-        return
-    role, content = message.get("role"), message.get("content")
-    yield role if isinstance(role, str) else ""
-    yield text_of(content)
-    if isinstance(content, list):
-        for part in content:
-            if not (isinstance(part, dict) and isinstance(part.get("text"), str)):
-                yield encode_json(part, sort=True)
-    elif content is not None and not isinstance(content, str):
-        yield encode_json(content, sort=True)
-    for call in tool_calls_of(message):
-        called = call.get("function")
-        function = cast(JsonDict, called) if isinstance(called, dict) else {}
-        arguments = function.get("arguments")
-        yield str(function.get("name", ""))
-        yield arguments if isinstance(arguments, str) else encode_json(arguments, sort=True)

@@ -10,8 +10,11 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+import msgspec
+
 from datasets_app.core.dedupe import Prints, Said, prints_of
-from datasets_app.core.fast import Judge, Judged, Shape
+from datasets_app.core.fast import Judge, Shape
+from datasets_app.core.judging import Judged
 from datasets_app.core.quick import Ready
 from datasets_app.core.reading_lines import Line, Rejected
 from datasets_app.core.sanitizing import SanitizeConfig
@@ -97,8 +100,11 @@ def _merged(lot: list[Line | Rejected], answer: Future[_Found]) -> Iterator[Line
             continue
         judged = Judged(*values)
         judged.source = judged.source or line.raw.decode()
-        yield Ready(line, judged, None if prints is None else (prints, row))
-        row += 1
+        if prints is None or judged.issues:
+            yield Ready(line, judged)
+        else:
+            yield Ready(line, judged, (prints, row))
+            row += 1
 
 
 _last: list[tuple[SanitizeConfig, Shape, Judge]] = []  # a file's lines have one judge
@@ -117,10 +123,11 @@ def _judge_lot(lines: list[bytes], settings: _Settings) -> _Found:
         if one is None:
             found.append(None)
             continue
-        said.append(one.said)
-        body = "" if one.body.encode() == raw else one.body
-        turns = one.turns if shared is None else []
-        found.append(
-            (one.format, [], one.digest, one.span_id, one.session_id, one.preview, one.tokens, turns, one.split, body)
-        )
+        if not one.issues:  # only valid records are compared
+            said.append(one.said)
+        if one.body.encode() == raw:
+            one.source = ""
+        if shared is not None:
+            one.turns = []
+        found.append(msgspec.structs.astuple(one))
     return found, None if shared is None else prints_of(said, config.near_duplicates, shared)

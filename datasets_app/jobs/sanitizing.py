@@ -10,8 +10,9 @@ from django.db.models import Count, Sum
 
 from datasets_app.actions import CATEGORIZE, start
 from datasets_app.core.dedupe import DuplicateIndex, duplicate_issue, prints_of, shared_lines
-from datasets_app.core.fast import Judge, Judged, Shape, judged
+from datasets_app.core.fast import Judge, Shape
 from datasets_app.core.hygiene import Held, HygieneReport, build_report, summarise_counts
+from datasets_app.core.judging import Judged, judged
 from datasets_app.core.records import loads
 from datasets_app.core.sanitizing import status_of
 from datasets_app.counters import take_turn

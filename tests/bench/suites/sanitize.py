@@ -18,8 +18,9 @@ NO_LIMIT = 1 << 30  # tokens: they are not counted on either side
 
 def ours(path: str) -> Callable[[], dict[str, int]]:
     """The judge of lines on a file's lines; those it leaves to the full rules go there."""
-    from datasets_app.core.fast import Judge, judged
+    from datasets_app.core.fast import Judge
     from datasets_app.core.formats import AUTO, readings
+    from datasets_app.core.judging import judged
     from datasets_app.core.records import Trace, Unreadable, decode_json
     from datasets_app.core.sanitizing import SanitizeConfig
 
@@ -44,7 +45,7 @@ def ours(path: str) -> Callable[[], dict[str, int]]:
 
 def reading(path: str) -> Callable[[], dict[str, int]]:
     """The same behind the reader of files, which numbers lines, recognises formats and keeps what cannot be read."""
-    from datasets_app.core.fast import judged
+    from datasets_app.core.judging import judged
     from datasets_app.core.quick import QuickHere, Ready
     from datasets_app.core.reading import Rejected, read_traces
     from datasets_app.core.sanitizing import SanitizeConfig

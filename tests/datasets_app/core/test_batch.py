@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 
 from datasets_app.core.batch import Sinks, sanitize_files
-from datasets_app.core.fast import Judged
+from datasets_app.core.judging import Judged
 from datasets_app.core.records import loads
 from datasets_app.core.sanitizing import CODES, SanitizeConfig
 from tests.datasets_app.core.real_data import real

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_app.core.batch import Sinks, sanitize_files
-from datasets_app.core.fast import Judge, Shape, extras_of, judged
+from datasets_app.core.fast import Judge, Shape, extras_of
 from datasets_app.core.formats import AUTO, readings
+from datasets_app.core.identity import normal
+from datasets_app.core.judging import judged
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.quick import QuickHere, Ready
 from datasets_app.core.reading import read_traces
-from datasets_app.core.records import Trace, Unreadable, decode_json, loads, normal
+from datasets_app.core.records import Trace, Unreadable, decode_json, loads
 from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.sample import SAMPLE_PATH, SMALL_PATH
 from tests.datasets_app.core.examples import LINES
@@ -140,6 +142,38 @@ def test_odd_lines() -> None:
         agree([line], SanitizeConfig(min_user_message_length=40, allowed_roles=("user", "assistant")))
 
 
+DEFECTS: dict[str, list[Any]] = {
+    "invalid_role": [{"role": "bot", "content": "Hello there."}, {"role": "", "content": "Hello there."}],
+    "missing_content": [{"role": "assistant"}, {"role": "assistant", "content": " "}, {"role": "system"},
+                        {"role": "tool", "tool_call_id": "call_1"}],
+    "empty_user_message": [{"role": "user", "content": "\u2003"}, {"role": "user", "content": [{"type": "image"}]}],
+    "user_message_too_short": [{"role": "user", "content": " thanks "}],
+    "control_characters": [{"role": "user", "content": "A bell: \u0007 rings"},
+                           {"role": "system", "content": "é and \x00 and \x0c"},
+                           {"role": "assistant", "content": "", "tool_calls": [
+                               {"id": "1", "function": {"name": "f", "arguments": "", "note": "\u0001"}}]}],
+    "missing_tool_call_id": [{"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f"}}]},
+                             {"role": "tool", "content": "found"}],
+    "orphan_tool_result": [{"role": "tool", "content": "found", "tool_call_id": "call_2"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", DEFECTS)
+def test_what_is_wrong_with_messages_is_said_without_the_long_way(code: str) -> None:
+    lines = rows(*(conversation(message) for message in DEFECTS[code]))
+    assert agree(lines) == len(lines)
+    judge = Judge(CONFIG)
+    assert {judge.quick(line).issues[0].code for line in lines} == {code}  # type: ignore[union-attr]
+
+
+def test_so_are_a_wrong_end_and_a_reference_that_is_null() -> None:
+    ends = {**conversation(), "input": {"messages": [ASKED, {"role": "assistant", "content": "Here."}]}}
+    lines = rows(ends, conversation(reference_answer=None), {"messages": [ASKED], "reference_answer": None})
+    assert agree(lines) == len(lines)
+    found = [Judge(CONFIG).quick(line).issues[0].code for line in lines]  # type: ignore[union-attr]
+    assert found == ["last_not_user", "reference_answer_null", "reference_answer_null"]
+
+
 def test_what_a_decoder_would_skip_is_looked_at() -> None:
     """Numbers too large, bytes that are no text, and deep nesting make the line unreadable wherever they stand."""
     judge = Judge(CONFIG, Shape(extras=("order",)))
@@ -173,7 +207,8 @@ def test_tokens_that_can_not_be_too_many_need_not_be_counted() -> None:
     counted = Judge(CONFIG).quick(line).tokens  # type: ignore[union-attr]
     assert counted == 16
     assert Judge(few, exact=False).quick(line).tokens == counted  # type: ignore[union-attr]
-    assert Judge(SanitizeConfig(max_tokens=15), exact=False).quick(line) is None
+    [issue] = Judge(SanitizeConfig(max_tokens=15), exact=False).quick(line).issues  # type: ignore[union-attr]
+    assert issue.code == "exceeds_max_tokens"
 
 
 message = st.fixed_dictionaries(
@@ -208,6 +243,11 @@ def test_any_line(line: Any) -> None:
 
 # --- the digest's normal form ----------------------------------------------------------------------------------------
 
+
+def raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
 SAME = [
     ("Straße", "STRASSE"),
     ("a\u00a0b", "A B"),
@@ -221,12 +261,12 @@ APART = [("3月5日", "月35日"), ("a", "ä"), ("naïve", "naive"), ("中a", "a
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_case_and_white_space_do_not_count(one: str, other: str) -> None:
-    assert normal(one) == normal(other)
+    assert normal(raw(one)) == normal(raw(other))
 
 
 @pytest.mark.parametrize(("one", "other"), APART)
 def test_letters_and_their_order_do(one: str, other: str) -> None:
-    assert normal(one) != normal(other)
+    assert normal(raw(one)) != normal(raw(other))
 
 
 @given(text, text)
@@ -234,8 +274,8 @@ def test_normal_forms_are_equal_where_the_plain_definition_says_so(one: str, oth
     def plainly(said: str) -> str:
         return "".join(said.casefold().split())
 
-    assert (normal(one) == normal(other)) == (plainly(one) == plainly(other))
-    assert normal(one) == normal(plainly(one))
+    assert (normal(raw(one)) == normal(raw(other))) == (plainly(one) == plainly(other))
+    assert normal(raw(one)) == normal(raw(plainly(one)))
 
 
 # --- several processes -----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datasets_app.core.identity import digest
 from datasets_app.core.records import (
     MAX_DEPTH,
     Trace,
@@ -14,7 +15,6 @@ from datasets_app.core.records import (
     clean_json,
     clean_text,
     decode_json,
-    digest,
     dumps,
     encode_json,
     fold,
