@@ -15,7 +15,7 @@ from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
 from datasets_app.core import joining
-from datasets_app.core.fast import judged
+from datasets_app.core.judging import judged
 from datasets_app.core.records import Trace, encode_json
 from datasets_app.core.sanitizing import status_of
 from rft_project.platforms.types import JsonDict
