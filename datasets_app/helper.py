@@ -13,12 +13,14 @@ from datasets_app.core.categorizing import HelperAnswer
 from datasets_app.core.labelling import Label
 from datasets_app.core.records import clean_text
 from datasets_app.core.topics import TopicTree, snake_name
-from rft_project.connections.models import Workspace
 from rft_project.connections.services import platform_for
 from rft_project.platforms.base import Platform
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.pool import run_pool
 from rft_project.platforms.types import SampleRequest
+
+from .consent import about_helper, helper_connection
+from .models import Dataset
 
 TOGETHER = 10  # texts in one request
 IN_FLIGHT = 4
@@ -38,10 +40,18 @@ SORT_TASK = (
 Complaint = Callable[[str], object]
 
 
-def helper_of(workspace: Workspace, complain: Complaint) -> ModelHelper | None:
-    """The helper of the workspace's first connection that names one; ``complain`` hears of calls that failed."""
-    connection = workspace.connections.exclude(helper_model="").first()
+def helper_of(dataset: Dataset, complain: Complaint) -> ModelHelper | None:
+    """The helper of the workspace's first connection that names one; ``complain`` hears of calls that failed.
+
+    None also while the dataset's records hold something that nobody let it see (``consent.about_helper``): whoever
+    shows records to a model asks for it here.
+    """
+    connection = helper_connection(dataset)
     if connection is None:
+        return None
+    question = about_helper(dataset)
+    if question is not None:
+        complain(f"The helper model was not asked: {question.sentence}")
         return None
     try:
         return ModelHelper(platform_for(connection), connection.helper_model, complain)

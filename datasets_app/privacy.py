@@ -57,7 +57,7 @@ class Open:
 
     @property
     def rules(self) -> str:
-        return f"{VERSION}{'+names' if self.detectors else ''}"
+        return rules_of(self.vault)
 
     def digest(self, seen: Seen) -> Known:
         return seen.finding.kind, value_digest(self.key, seen.finding.kind, seen.finding.value)
@@ -82,6 +82,11 @@ def can_find_names() -> bool:
     return bool(installed_models())
 
 
+def rules_of(vault: Vault) -> str:
+    """What the dataset is looked through by today; ``Vault.rules`` is what it was looked through by."""
+    return f"{VERSION}{'+names' if vault.names and can_find_names() else ''}"
+
+
 # --- scanning --------------------------------------------------------------------------------------------------------
 
 
@@ -104,15 +109,17 @@ def scan_slice(dataset: Dataset) -> int:
 
 
 def left_to_scan(dataset: Dataset) -> int:
-    """Records nobody has looked through yet, or since they changed."""
+    """Records nobody has looked through yet by today's rules, or since they changed."""
     vault = Vault.objects.filter(pk=dataset.pk).first()
-    new = dataset.records.filter(pk__gt=vault.scanned_to if vault else 0).count()
+    if vault is None or vault.rules != rules_of(vault):
+        return dataset.records.count()
+    new = dataset.records.filter(pk__gt=vault.scanned_to).count()
     return new + Rescan.objects.filter(dataset=dataset).count()
 
 
 def is_complete(dataset: Dataset, vault: Vault | None) -> bool:
-    """Every record has been looked through, as it is now."""
-    if vault is None or Rescan.objects.filter(dataset=dataset).exists():
+    """Every record has been looked through by today's rules, as it is now."""
+    if vault is None or vault.rules != rules_of(vault) or Rescan.objects.filter(dataset=dataset).exists():
         return False
     return not dataset.records.filter(pk__gt=vault.scanned_to).exists()
 
@@ -219,7 +226,7 @@ def follow(change: Change, by: Any) -> None:
 
     Nothing is done for a dataset that nobody has looked through. Needs the transaction of the change.
     """
-    if change.scope == TOPIC or not Vault.objects.filter(pk=change.dataset_id).exists():
+    if change.scope == TOPIC or not Vault.objects.filter(pk=change.dataset_id).exclude(rules="").exists():
         return
     if change.undone_at is None:  # whoever wrote the payloads has called ``rescan``
         summarise(change.dataset)

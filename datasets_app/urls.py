@@ -54,6 +54,7 @@ urlpatterns = [
     path("<int:pk>/run/scan/", privacy.run_scan, name="run_scan"),
     path("<int:pk>/run/redact/", privacy.run_redact, name="run_redact"),
     path("<int:pk>/false_alarms/", privacy.set_false_alarms, name="set_false_alarms"),
+    path("<int:pk>/helper_consent/", privacy.set_helper_consent, name="set_helper_consent"),
     path("<int:pk>/run/topics/", commands.run_topics, name="run_topics"),
     path("<int:pk>/run/categorize/", commands.run_categorize, name="run_categorize"),
     path("<int:pk>/again/<str:action>/", commands.again, name="again"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from datasets_app import consent
 from rft_project.connections.services import platform_for
 from rft_project.platforms.types import Message, SampleRequest
 
@@ -36,8 +37,9 @@ def framing(run: RFTJob) -> list[Message]:
 
 
 def ask(run: RFTJob, prompt: str) -> Answers:
-    """Greedy answers of base and tuned model. Raises PlatformError."""
+    """Greedy answers of base and tuned model. Raises PlatformError, and Unasked where nobody may see the framing."""
     run = as_trained(run)
+    consent.ask_first(consent.about_snapshot(run.frozen, run.platform_connection), by=None)
     platform = platform_for(run.platform_connection)
     messages = [*framing(run), {"role": "user", "content": prompt}]
     texts = []

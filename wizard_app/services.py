@@ -9,6 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from datasets_app import consent
 from datasets_app.core.dedupe import DuplicateIndex, Said, prints_of, shared_lines
 from datasets_app.core.readiness import counted
 from datasets_app.core.records import user_turns
@@ -196,10 +197,11 @@ def model_info(connection: Connection, model: str) -> ModelInfo | None:
     return next((m for m in platform_for(connection).capabilities().models if m.id == model), None)
 
 
-def start_dry_run(run: RFTJob, params: DryRunParams, *, by: HasPk | None) -> Job:
+def start_dry_run(run: RFTJob, params: DryRunParams, *, by: Any, agreed: str = "") -> Job:
     """Queue the dry run; asking twice finds the one at work, whatever the second asks for.
 
-    What the model is told of the answers' form is settled here, once.
+    What the model is told of the answers' form is settled here, once. ``agreed``: see ``consent.ask_first``; this and
+    the other functions that send records raise Unasked.
     """
     if run.snapshot is None or run.grader_config is None:
         raise Refused("Split the dataset and choose a grader first.")
@@ -212,6 +214,7 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: HasPk | None) -> Job
     info = model_info(connection, params.model)
     if info is None or info.access is Access.RETIRED:
         raise Refused(f"{connection.name} has no model called {params.model} that can be trained; choose another.")
+    consent.ask_first(consent.about_snapshot(run.frozen, connection), agreed=agreed, by=by)
     most = answer_tokens(run.frozen, info.max_answer_tokens)
     settled = params.model_copy(
         update={"max_tokens": params.max_tokens or most, "from_list": info.needs_allowed_answers}
@@ -257,7 +260,7 @@ def override_no_go(run: RFTJob, reason: str, *, by: Any) -> None:
 # --- I: train
 
 
-def start_training(run: RFTJob, params: TrainParams, *, by: Any) -> Job:
+def start_training(run: RFTJob, params: TrainParams, *, by: Any, agreed: str = "") -> Job:
     """Queue training. The key that makes it idempotent is written first and travels to the platform.
 
     An attempt that ended here while the platform went on with it is followed, not made again. Raises PlatformError
@@ -274,6 +277,7 @@ def start_training(run: RFTJob, params: TrainParams, *, by: Any) -> Job:
         if earlier is Earlier.FOLLOW:
             return retry(state.job)
         spent = earlier is Earlier.OVER
+    consent.ask_first(consent.about_snapshot(run.frozen, run.platform_connection), agreed=agreed, by=by)
     given = params.model_copy(update={"connection": str(run.connection_id), "model": run.base_model})
     return _new_training(run, given, spent=spent, by=by)
 
@@ -309,10 +313,21 @@ def _new_training(run: RFTJob, params: TrainParams, *, spent: bool, by: Any) -> 
 # --- J: results and deploy
 
 
-def start_evaluation(run: RFTJob, *, by: HasPk | None) -> Job:
+def start_evaluation(run: RFTJob, *, by: Any, agreed: str = "") -> Job:
     """Queue the comparison of base and tuned model on the validation prompts."""
     if not run.tuned_model:
         raise Refused("There is no tuned model yet; train first.")
+    _ask_about_trained(run, agreed, by)
+    return queue_evaluation(run, by=by)
+
+
+def _ask_about_trained(run: RFTJob, agreed: str, by: Any) -> None:
+    trained = attempts.as_trained(RFTJob.objects.get(pk=run.pk))
+    consent.ask_first(consent.about_snapshot(trained.frozen, trained.platform_connection), agreed=agreed, by=by)
+
+
+def queue_evaluation(run: RFTJob, *, by: HasPk | None) -> Job:
+    """The same where nobody can be asked, at the end of the training: the job itself refuses what was not."""
     with transaction.atomic():
         job = enqueue("evaluate", {"run": run.pk}, lock_key=f"run:{run.pk}:evaluate", by=by, unit="answers")
         StepResult.objects.update_or_create(
@@ -350,7 +365,7 @@ def deploy(run: RFTJob, *, by: Any) -> Deployment:
     return deployment
 
 
-def again(run: RFTJob, step: str, *, by: Any) -> Job:
+def again(run: RFTJob, step: str, *, by: Any, agreed: str = "") -> Job:
     """A step whose job failed or was stopped goes on from where it was. Raises Refused or PlatformError."""
     state = flow.state_of(run, step)
     if state.job is None or state.result is None:
@@ -358,7 +373,11 @@ def again(run: RFTJob, step: str, *, by: Any) -> Job:
     if state.done:
         return state.job
     if step == flow.TRAIN:  # whether the platform goes on with it decides what starting again means
-        return start_training(run, TrainParams.model_validate(state.result.params), by=by)
+        return start_training(run, TrainParams.model_validate(state.result.params), by=by, agreed=agreed)
+    if step == flow.RESULTS:
+        _ask_about_trained(run, agreed, by)
+    else:
+        consent.ask_first(consent.about_snapshot(run.frozen, run.platform_connection), agreed=agreed, by=by)
     return retry(state.job)
 
 

@@ -16,6 +16,7 @@ urlpatterns = [
     path("<int:pk>/train/", pages.train, name="train"),
     path("<int:pk>/results/", pages.results, name="results"),
     path("<int:pk>/playground/", pages.playground, name="playground"),
+    path("<int:pk>/sending/<str:step>/", pages.sending, name="sending"),
     path("<int:pk>/report.json", pages.report, name="report"),
     # live regions: path, view, URL name, partial and DOM id are one word
     path("<int:pk>/regions/dry_run_work/", regions.dry_run_work, name="dry_run_work"),

@@ -41,7 +41,7 @@ def run_topics(ctx: JobContext) -> dict[str, Any]:
     ctx.progress.begin("Reading", total=len(records))
     texts = texts_of(records)
     ctx.progress.begin("Looking for groups", total=0, note=f"{len(records):,} messages compared with each other")
-    helper = helper_of(dataset.workspace, ctx.log)
+    helper = helper_of(dataset, ctx.log)
     labeller = helper.label if helper is not None else None
     found = auto_topics(texts, _embeddings(), k=ctx.params.get("clusters"), labeller=labeller)
     if not found.tree.topics:
@@ -74,7 +74,7 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
     sortable = dataset.records.exclude(method="manual")
     records = sortable.filter(verdict=VALID).order_by("pk").select_related("raw")
     ctx.progress.begin("Sorting", done=records.filter(pk__lte=last).count(), total=records.count())
-    helper = helper_of(dataset.workspace, ctx.log)
+    helper = helper_of(dataset, ctx.log)
     categorizer = Categorizer(
         tree,
         _embeddings(),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from .exports import Export
-from .findings import Finding, FoundValue, Rescan, Vault
+from .findings import Consent, Finding, FoundValue, FrozenFinding, Rescan, Vault
 from .history import (
     ActionRun,
     Change,
@@ -44,11 +44,13 @@ __all__ = [
     "ActionRun",
     "Change",
     "ChangedRecord",
+    "Consent",
     "Dataset",
     "DatasetRecord",
     "Export",
     "Finding",
     "FoundValue",
+    "FrozenFinding",
     "ImportBatch",
     "MadeRecord",
     "RawRecord",

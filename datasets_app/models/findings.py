@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from pydantic import BaseModel
 
@@ -125,3 +126,51 @@ class Rescan(models.Model):
 
     def __str__(self) -> str:
         return f"record {self.record_id}"
+
+
+class FrozenFinding(models.Model):
+    """What a frozen record would send to a platform holds a value; what it holds today may be something else."""
+
+    snapshot = models.ForeignKey("datasets_app.Snapshot", models.CASCADE, related_name="findings", db_index=False)
+    record_id = models.BigIntegerField()
+    value = models.ForeignKey(FoundValue, models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["snapshot", "record_id", "value"], name="one_frozen_finding_per_value")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.value_id} in frozen record {self.record_id}"
+
+
+class Consent(models.Model):
+    """A person said that ``values`` may be sent over a connection to the address it had then.
+
+    With a snapshot: by the runs on it. Without: to the helper model, as far as the dataset's valid records hold them.
+    """
+
+    dataset = models.ForeignKey("datasets_app.Dataset", models.CASCADE, related_name="consents")
+    snapshot = models.ForeignKey("datasets_app.Snapshot", models.CASCADE, null=True, related_name="consents")
+    connection = models.ForeignKey("connections.Connection", models.CASCADE, related_name="+")
+    address = models.CharField(max_length=300, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(auto_now=True)
+    values = models.ManyToManyField(FoundValue, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["snapshot", "connection"],
+                condition=models.Q(snapshot__isnull=False),
+                name="one_consent_per_snapshot",
+            ),
+            models.UniqueConstraint(
+                fields=["dataset", "connection"],
+                condition=models.Q(snapshot__isnull=True),
+                name="one_consent_per_helper",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"consent to send {self.dataset_id} over {self.connection_id}"

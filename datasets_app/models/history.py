@@ -98,6 +98,7 @@ class Snapshot(models.Model):
     content_hash = models.CharField(max_length=64, blank=True)  # empty while it is being made
     params = models.JSONField(default=dict)
     report = models.JSONField(default=dict)
+    looked_through = models.CharField(max_length=32, blank=True)  # by which rules ``FrozenFinding`` was filled
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -4,7 +4,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from datasets_app import access, forms, panels, previewing, services, staging
+from datasets_app import access, consent, forms, panels, previewing, services, staging
 from datasets_app.core.hygiene import HygieneReport
 from datasets_app.facts import dataset_facts
 from datasets_app.models import Dataset, ImportBatch
@@ -124,6 +124,7 @@ def topics(request: Request, pk: int):
         "dataset": dataset,
         "panel": panels.topics_panel(dataset),
         "work": panels.topic_work_panel(dataset),
+        "helper": consent.about_helper(dataset),
         "form": forms.TopicsForm(),
         "steps": dataset_steps(dataset, here="B"),
     }

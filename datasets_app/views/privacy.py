@@ -6,7 +6,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
-from datasets_app import access, actions, bulk, panels, services
+from datasets_app import access, actions, bulk, consent, panels, services
 from datasets_app import privacy as domain
 from datasets_app.models import Dataset
 from datasets_app.privacy_forms import FindingsForm, ScanForm
@@ -92,3 +92,16 @@ def set_false_alarms(request: Request, pk: int):
     except domain.Locked as locked:
         messages.error(request, str(locked))
     return back_to(dataset, kind)
+
+
+@require_POST
+def set_helper_consent(request: Request, pk: int):
+    """The helper model may see what the person was just told of."""
+    dataset = access.dataset(request.user, pk)
+    try:
+        consent.ask_first(consent.about_helper(dataset), agreed=request.POST.get("agreed", ""), by=request.user)
+    except consent.Unasked as unasked:
+        messages.error(request, f"The findings changed meanwhile. {unasked}")
+    else:
+        messages.success(request, "The helper model may see them; it is asked from the next sorting on.")
+    return redirect("datasets:topics", pk)

@@ -126,8 +126,8 @@ def test_doubtful_records_are_sorted_by_the_workspaces_helper(workspace, serve, 
     connection = Connection(workspace=workspace, kind="local", name="Helper", helper_model="helper")
     connection.set_credentials({})
     connection.save()
-    assert helper_of(workspace, print) is not None
     dataset = make_dataset(workspace)
+    assert helper_of(dataset, print) is not None
     import_file(dataset, write_lines(tmp_path / "t", record("Something else entirely, on a windy evening.")))
     replace_tree(dataset, TREE, "Set by the test.")
     actions.start(dataset, actions.CATEGORIZE, {}, by=None)

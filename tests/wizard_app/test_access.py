@@ -34,6 +34,7 @@ PAGES = {
     "train": 302,
     "results": 302,
     "playground": 302,
+    "sending": 302,
     "report": 200,
     "dry_run_work": 303,
     "training": 303,

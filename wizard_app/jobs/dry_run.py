@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from hashlib import blake2b
 
+from datasets_app.consent import about_snapshot, refuse_unasked
 from datasets_app.models import SnapshotItem
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
@@ -24,6 +25,7 @@ def run_dry_run(ctx: JobContext) -> DryRunResult:
     run = RFTJob.objects.select_related("snapshot", "connection", "dataset", "workspace").get(pk=ctx.params["run"])
     if run.snapshot is None or run.connection is None or run.grader_config is None:
         raise JobFailed("The run has no split, grader or connection any more; go back and choose them.", "incomplete")
+    refuse_unasked(about_snapshot(run.snapshot, run.connection))
     params = DryRunParams.model_validate(run.steps.get(step=flow.DRY_RUN).params)
     items = sampled(run, params)
     plan = plan_of(run, params)

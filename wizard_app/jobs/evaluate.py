@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from datasets_app.consent import about_snapshot, refuse_unasked
 from datasets_app.models import SnapshotItem
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
@@ -22,6 +23,7 @@ def run_evaluate(ctx: JobContext) -> ResultsSummary:
     run = as_trained(RFTJob.objects.select_related("snapshot", "connection", "workspace").get(pk=ctx.params["run"]))
     if run.snapshot is None or run.connection is None or run.grader_config is None or not run.tuned_model:
         raise JobFailed("There is no tuned model to compare; train first.", "incomplete")
+    refuse_unasked(about_snapshot(run.snapshot, run.connection))
     items = list(run.snapshot.items.filter(part=VALID).order_by("pk"))
     base, tuned = evaluation_plan(run, run.base_model), evaluation_plan(run, run.tuned_model)
     for plan in (base, tuned):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from datasets_app.consent import about_snapshot, refuse_unasked
 from datasets_app.core.records import clean_text
 from rft_project.connections.scrub import scrub
 from rft_project.connections.services import platform_for
@@ -18,7 +19,7 @@ from wizard_app.attempts import as_trained, handle_of
 from wizard_app.items import TRAIN, VALID, allowed_answers, rows_of
 from wizard_app.models import Checkpoint, MetricPoint, RFTJob, RunEvent
 from wizard_app.schemas import TrainParams, TrainResult
-from wizard_app.services import finish_step, model_info, start_evaluation
+from wizard_app.services import finish_step, model_info, queue_evaluation
 
 LOOK_LOCAL, LOOK_REMOTE = 1.5, 10.0  # seconds between two looks at a job
 AGAIN_LOCAL, AGAIN_REMOTE, AGAIN_MOST = 3.0, 30.0, 3600.0  # the same after a look that failed
@@ -75,6 +76,7 @@ def training_request(run: RFTJob) -> TrainingRequest:
 
 def _start(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
     """The key was stored before; the adapter finds the job an earlier attempt made with it."""
+    refuse_unasked(about_snapshot(run.frozen, run.platform_connection))
     handle = platform.start_training(training_request(run))
     run.training_handle = handle.id
     with ctx.batch():
@@ -163,5 +165,5 @@ def _conclude(ctx: JobContext, run: RFTJob, status: TrainingStatus) -> TrainResu
     with ctx.batch():
         run.save(update_fields=["tuned_model"])
         finish_step(run, flow.TRAIN, TrainParams.model_validate(started.params), result, digest=started.input_digest)
-        start_evaluation(run, by=run.created_by)
+        queue_evaluation(run, by=run.created_by)
     return result

@@ -6,6 +6,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from datasets_app.consent import Unasked
 from graders_app.core.errors import GraderError
 from rft_project.jobs.services import request_cancel
 from rft_project.platforms.errors import PlatformError
@@ -13,6 +14,7 @@ from rft_project.web.http import Request
 from rft_project.web.regions import region
 from wizard_app import access, flow, forms, grading, services
 from wizard_app.panels.choices import grader_panel, model_choices, train_form
+from wizard_app.panels.sending import question_url
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
 
 REFUSALS = (services.Refused, PlatformError, GraderError)
@@ -69,7 +71,9 @@ def do_dry_run(request: Request, pk: int):
         connection=connection, model=model, size=form.cleaned_data["size"], answers=form.cleaned_data["answers"]
     )
     try:
-        services.start_dry_run(run, params, by=request.user)
+        services.start_dry_run(run, params, by=request.user, agreed=request.POST.get("agreed", ""))
+    except Unasked:
+        return redirect(question_url(run, flow.DRY_RUN, request.POST))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:dry_run", pk)
@@ -94,8 +98,11 @@ def do_train(request: Request, pk: int):
     if form is None or not form.is_valid():
         messages.error(request, problem or "A setting is outside its limits.")
         return redirect("wizard:train", pk)
+    params = TrainParams(hyperparameters=form.hyperparameters())
     try:
-        services.start_training(run, TrainParams(hyperparameters=form.hyperparameters()), by=request.user)
+        services.start_training(run, params, by=request.user, agreed=request.POST.get("agreed", ""))
+    except Unasked:
+        return redirect(question_url(run, flow.TRAIN, request.POST))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:train", pk)
@@ -105,7 +112,9 @@ def do_train(request: Request, pk: int):
 def do_compare(request: Request, pk: int):
     run = access.run(request.user, pk)
     try:
-        services.start_evaluation(run, by=request.user)
+        services.start_evaluation(run, by=request.user, agreed=request.POST.get("agreed", ""))
+    except Unasked:
+        return redirect(question_url(run, flow.RESULTS, request.POST))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:results", pk)
@@ -128,7 +137,9 @@ def do_again(request: Request, pk: int, step: str):
     if step not in flow.BY_SLUG:
         raise Http404
     try:
-        services.again(run, step, by=request.user)
+        services.again(run, step, by=request.user, agreed=request.POST.get("agreed", ""))
+    except Unasked:
+        return redirect(question_url(run, step, request.POST, again=True))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect(f"wizard:{step}", pk)

@@ -6,6 +6,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
+from datasets_app.consent import Unasked
 from rft_project.platforms.errors import PlatformError
 from rft_project.web.http import Request
 from wizard_app import access, flow, forms, reports, services
@@ -15,6 +16,7 @@ from wizard_app.panels import frame
 from wizard_app.panels.choices import grader_panel, model_choices, split_panel, train_form
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
 from wizard_app.panels.results import results_panel
+from wizard_app.panels.sending import sending_panel
 from wizard_app.panels.training import training_panel
 
 
@@ -105,11 +107,21 @@ def playground(request: Request, pk: int):
     if request.method == "POST" and form.is_valid():
         try:
             answers = playing.ask(run, form.cleaned_data["prompt"])
-        except PlatformError as error:
+        except (PlatformError, Unasked) as error:
             form.add_error("prompt", str(error))
     context = {**frame.page(run, flow.RESULTS), "form": form, "answers": answers}
     context["results_url"] = reverse("wizard:results", args=[run.pk])
     return render(request, "wizard_app/playground.html", context, status=422 if form.errors else 200)
+
+
+@require_GET
+def sending(request: Request, pk: int, step: str):
+    """Asks before records with unreviewed findings go out; the button carries on with what was pressed."""
+    run = access.run(request.user, pk)
+    panel = sending_panel(run, step, request.GET)
+    if panel is None:
+        return redirect("wizard:run", pk)
+    return render(request, "wizard_app/sending.html", {**frame.page(run, step), "panel": panel})
 
 
 @require_GET

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from datasets_app import actions
+from datasets_app import actions, consent
 from datasets_app import services as datasets
 from datasets_app.core.hygiene import HygieneReport
 from datasets_app.facts import coverage_report, dataset_facts
@@ -47,6 +47,11 @@ class Command(JobCommand):
         parser.add_argument("--clusters", type=int, metavar="N", help="number of topics; the data decide otherwise")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--train-anyway", metavar="REASON", default="", help="train in spite of a NO-GO")
+        parser.add_argument(
+            "--send-findings",
+            action="store_true",
+            help="send records to the platform although they hold unreviewed personal data or secrets",
+        )
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -54,7 +59,7 @@ class Command(JobCommand):
         report: dict[str, Any] = {"name": options["name"]}
         try:
             self._walk(report, options)
-        except (services.Refused, datasets.Refused, PlatformError, GraderError) as error:
+        except (services.Refused, datasets.Refused, consent.Unasked, PlatformError, GraderError) as error:
             report["error"] = str(error)
         except CommandError as error:
             if error.returncode != 1:
@@ -77,6 +82,7 @@ class Command(JobCommand):
         ).report.model_dump(mode="json")
         grader = self._grader(run, options)
         report["grader"] = services.choose_grader(run, grader).model_dump(mode="json")
+        self._may_be_sent(run, connection, options)
         self._dry_run(run, connection, model, report, options)
         self._train(run, report, options)
         deployment = services.deploy(run, by=None)
@@ -143,6 +149,17 @@ class Command(JobCommand):
             except ValueError as error:
                 raise CommandError(f"{wanted} is not JSON: {error}.", returncode=2) from error
         return save_grader(run.workspace, f"{run.name} grader", config, preset=preset, by=None)
+
+    def _may_be_sent(self, run: RFTJob, connection: Connection, options: dict[str, Any]) -> None:
+        """What a page would ask a person is answered by an option."""
+        question = consent.about_snapshot(run.frozen, connection)
+        if question is None:
+            return
+        if question.unseen:
+            raise services.Refused(question.unseen)
+        if not options["send_findings"]:
+            raise services.Refused(f"{question.sentence} Review them on the dataset's page, or pass --send-findings.")
+        consent.agree(question, by=None)
 
     def _dry_run(
         self, run: RFTJob, connection: Connection, model: str, report: dict[str, Any], options: dict[str, Any]

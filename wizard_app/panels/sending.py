@@ -1,0 +1,62 @@
+"""The question before records with unreviewed findings go to a platform."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from django.urls import reverse
+
+from datasets_app import consent
+from datasets_app.consent import Question
+from rft_project.connections.models import Connection
+from wizard_app import flow
+from wizard_app.attempts import as_trained
+from wizard_app.models import RFTJob
+
+AGAIN = "again"  # the button that was pressed is the one that goes on with a failed job
+COMMANDS = {flow.DRY_RUN: "do_dry_run", flow.TRAIN: "do_train", flow.RESULTS: "do_compare"}
+_OURS = ("csrfmiddlewaretoken", "agreed")
+
+
+@dataclass(frozen=True)
+class SendingPanel:
+    """``action`` and ``fields`` are the form that was sent, ``back`` the page it stands on."""
+
+    run: RFTJob
+    question: Question
+    action: str
+    fields: list[tuple[str, str]]
+    back: str
+
+
+def question_url(run: RFTJob, step: str, data: QueryDict, *, again: bool = False) -> str:
+    """Where the question about a form that was sent is asked."""
+    fields = {name: value for name, value in data.items() if name not in _OURS}
+    query = urlencode({**fields, AGAIN: "on"} if again else fields)
+    return f"{reverse('wizard:sending', args=[run.pk, step])}?{query}"
+
+
+def sending_panel(run: RFTJob, step: str, asked: Mapping[str, str]) -> SendingPanel | None:
+    """None where there is nothing to ask."""
+    connection = _connection(run, step, asked.get("model", ""))
+    if step not in COMMANDS or run.snapshot is None or connection is None:
+        return None
+    question = consent.about_snapshot(run.snapshot, connection)
+    if question is None:
+        return None
+    fields = [(name, value) for name, value in asked.items() if name != AGAIN]
+    action = reverse(f"wizard:{COMMANDS[step]}", args=[run.pk])
+    if AGAIN in asked:
+        action = reverse("wizard:do_again", args=[run.pk, step])
+    return SendingPanel(run, question, action, fields, reverse(f"wizard:{step}", args=[run.pk]))
+
+
+def _connection(run: RFTJob, step: str, model: str) -> Connection | None:
+    """The one that was chosen with the model of a dry run, else the run's; the training's where it was trained."""
+    if step == flow.DRY_RUN and model:
+        chosen = [one for one in run.workspace.connections.all() if str(one.pk) == model.partition("|")[0]]
+        return chosen[0] if chosen else None
+    return as_trained(run).connection if step == flow.RESULTS else run.connection
