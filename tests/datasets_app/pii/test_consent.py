@@ -273,7 +273,7 @@ def test_the_page_of_topics_says_that_the_helper_is_not_asked_and_has_the_button
         f"/datasets/{dataset.pk}/helper_consent/",
     )
     html = client.get(page).content.decode()
-    assert "The helper model is not asked." in html
+    assert "The helper model is not asked" in html
     assert f'<input type="hidden" name="agreed" value="{asked(consent.about_helper(dataset)).mark}">' in html
     client.post(command, {"agreed": "another"})
     assert "The findings changed meanwhile." in client.get(page).content.decode()
@@ -281,7 +281,7 @@ def test_the_page_of_topics_says_that_the_helper_is_not_asked_and_has_the_button
     client.post(command, {"agreed": asked(consent.about_helper(dataset)).mark})
     html = client.get(page).content.decode()
     assert "The helper model may see them" in html
-    assert "The helper model is not asked." not in html
+    assert "The helper model is not asked" not in html
     assert Consent.objects.get().by == person
 
 
