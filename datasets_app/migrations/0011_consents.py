@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('connections', '0003_helper_model'),
-        ('datasets_app', '0009_findings'),
+        ('datasets_app', '0010_records_made_by_changes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
