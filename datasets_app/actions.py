@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
 
-from rft_project.jobs.models import Job
+from rft_project.jobs.models import LIVE_STATES, Job, State
 from rft_project.jobs.services import HasPk, enqueue
 
 from .models import ActionRun, Dataset
@@ -36,7 +37,16 @@ def last_runs(dataset: Dataset) -> dict[str, ActionRun]:
     return {run.action: run for run in ActionRun.objects.filter(pk__in=newest).select_related("job")}
 
 
-def last_result(dataset: Dataset, action: str) -> dict[str, Any]:
-    """What the last run that ended well returned, or {}."""
-    run = dataset.action_runs.filter(action=action, job__state="SUCCEEDED").select_related("job").first()
-    return run.job.result if run is not None else {}
+def running(dataset: Dataset) -> set[str]:
+    """The actions that are waiting or at work."""
+    runs = dataset.action_runs.order_by().filter(job__state__in=LIVE_STATES)
+    return set(runs.values_list("action", flat=True))
+
+
+def last_result(dataset: Dataset, action: str, runs: Mapping[str, ActionRun] | None = None) -> dict[str, Any]:
+    """What the last run that ended well returned, or {}. ``runs``: the newest ones, where they are known already."""
+    run = runs.get(action) if runs is not None else None
+    if run is not None and run.job.state == State.SUCCEEDED:
+        return run.job.result
+    ended = dataset.action_runs.filter(action=action, job__state=State.SUCCEEDED)
+    return ended.values_list("job__result", flat=True).first() or {}

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 
-from django.db.models import Case, Q, Sum, Value, When
+from django.db import connection
+from django.db.models import Sum
 
 from datasets_app.core.coverage import CoverageReport, coverage, leaf_counts
 from datasets_app.core.readiness import DatasetFacts
 from datasets_app.core.sanitizing import RULE_VERSION
 from datasets_app.core.topics import UNKNOWN
 
-from .models import VALID, Dataset, Vault
+from .models import VALID, Dataset, RecordCount, Vault
 from .models.findings import Summary
+
+# Every page asks this, and written out it takes half as long as composed anew each time.
+_OF_A_DATASET = f"""
+SELECT verdict, CASE WHEN verdict = '{VALID}' THEN topic ELSE '' END, CAST(SUM(n) AS bigint),
+    CAST(SUM(CASE WHEN is_generated THEN n ELSE 0 END) AS bigint),
+    CAST(SUM(CASE WHEN needs_review THEN n ELSE 0 END) AS bigint),
+    CAST(SUM(CASE WHEN checked_by = %s THEN n ELSE 0 END) AS bigint)
+FROM {RecordCount._meta.db_table} WHERE dataset_id = %s GROUP BY 1, 2"""
 
 
 def rules_digest(dataset: Dataset) -> str:
@@ -38,16 +47,12 @@ def coverage_report(dataset: Dataset, facts: DatasetFacts | None = None) -> Cove
 
 def dataset_facts(dataset: Dataset) -> DatasetFacts:
     """One row per topic of the valid records, and one per other verdict: every page asks for this."""
-    topic_of_valid = Case(When(verdict=VALID, then="topic"), default=Value(""))
-    grouped = dataset.record_counts.values_list("verdict", topic_of_valid).order_by()
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_A_DATASET, [rules_digest(dataset), dataset.pk])
+        kinds = cursor.fetchall()
     tree, all_counts, trace_counts = dataset.topics, dict[str | None, int](), dict[str | None, int]()
     total = valid = unchecked = generated = review = 0
-    for verdict, topic, n, made, doubtful, checked in grouped.annotate(
-        n_all=Sum("n"),
-        n_generated=Sum("n", filter=Q(is_generated=True), default=0),
-        n_doubtful=Sum("n", filter=Q(needs_review=True), default=0),
-        n_checked=Sum("n", filter=Q(checked_by=rules_digest(dataset)), default=0),
-    ):
+    for verdict, topic, n, made, doubtful, checked in kinds:
         total += n
         unchecked += n - checked
         if verdict != VALID:

@@ -13,14 +13,14 @@ from django.db.models.expressions import RawSQL
 from datasets_app.core import formats, repairs
 from datasets_app.core.identity import digest
 from datasets_app.core.mapping import FieldMapping
-from datasets_app.core.records import Trace, clean_text
+from datasets_app.core.records import Trace, clean_text, loads
 from datasets_app.core.sanitizing import SanitizeConfig
 from rft_project.connections.models import Workspace
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import HasPk, enqueue
 from rft_project.platforms.types import last_user_text
 
-from .models import INVALID, Dataset, DatasetRecord, ImportBatch
+from .models import INVALID, Dataset, DatasetRecord, ImportBatch, RawRecord
 
 TRIED = 5  # records of each problem that the repairs are tried on before they are offered
 MENDABLE = tuple(code for _, codes, _ in repairs.REPAIRS.values() for code in codes)
@@ -94,8 +94,8 @@ def repairable(dataset: Dataset) -> bool:
     tried = RawSQL(
         " UNION ALL ".join([of_one_code] * len(MENDABLE)), [x for code in MENDABLE for x in (dataset.pk, code)]
     )
-    records = DatasetRecord.objects.filter(pk__in=tried).select_related("raw")
-    return any(repairs.repair(record.trace, repairs.REPAIRS)[1] for record in records)
+    bodies = RawRecord.objects.filter(record__in=tried).values_list("body", flat=True)
+    return any(repairs.repair(loads(body), repairs.REPAIRS)[1] for body in bodies)
 
 
 def read_of(trace: Trace) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datasets_app.core.readiness import DatasetFacts
 from rft_project.web.steps import DONE, LIVE, OPEN, SHUT, STALE, Step
 from rft_project.web.text import percent
 
-from .actions import last_runs
+from .actions import running
 from .facts import coverage_report, dataset_facts
 from .models import Dataset
 
@@ -18,7 +18,7 @@ def dataset_steps(dataset: Dataset, here: str = "", facts: DatasetFacts | None =
     """Steps A to D as they stand (E appears once generation can be used), and the way into the wizard."""
     facts = facts or dataset_facts(dataset)
     page = reverse("datasets:dataset", args=[dataset.pk])
-    running = {name for name, run in last_runs(dataset).items() if run.job.is_live}
+    at_work = running(dataset)
     report = coverage_report(dataset, facts) if facts.topics else None
     state, fact = {}, {}
     state["A"], fact["A"] = _sanitized(facts)
@@ -26,7 +26,7 @@ def dataset_steps(dataset: Dataset, here: str = "", facts: DatasetFacts | None =
     state["C"], fact["C"] = _categorized(facts)
     state["D"], fact["D"] = _coverage(facts, report)
     for letter, name in (("A", "sanitize"), ("B", "topics"), ("C", "categorize")):
-        if name in running:
+        if name in at_work:
             state[letter], fact[letter] = LIVE, "running"
     urls = {
         "A": f"{page}#actions",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -22,6 +24,12 @@ TRACE, GENERATED, MANUAL = "trace", "generated", "manual"
 class DatasetQuerySet(models.QuerySet["Dataset"]):
     def of(self, user: Any) -> DatasetQuerySet:
         return self.filter(workspace__memberships__user=user)
+
+
+@lru_cache(maxsize=64)
+def _tree(stored: str) -> TopicTree:
+    """Every page reads the tree, and few change it."""
+    return parse_tree(json.loads(stored))
 
 
 class Dataset(models.Model):
@@ -50,7 +58,7 @@ class Dataset(models.Model):
 
     @property
     def topics(self) -> TopicTree:
-        return parse_tree(self.topic_hierarchy) if self.topic_hierarchy else TopicTree()
+        return _tree(json.dumps(self.topic_hierarchy)) if self.topic_hierarchy else TopicTree()
 
     @property
     def sanitizing(self) -> SanitizeConfig:

@@ -134,12 +134,12 @@ NEXT = {
 QUERY = {"view_invalid": "?verdict=invalid", "review": "?review=1"}
 
 
-def summary_panel(dataset: Dataset, facts: DatasetFacts | None = None) -> SummaryPanel:
+def summary_panel(dataset: Dataset, facts: DatasetFacts | None = None, runs: Runs | None = None) -> SummaryPanel:
     facts = facts or dataset_facts(dataset)
     step = next_step(facts)
     name, label, post = NEXT[step.action]
     url = reverse(name, args=[dataset.pk]) + QUERY.get(step.action, "")
-    tokens = last_result(dataset, SANITIZE).get("tokens") or {}
+    tokens = last_result(dataset, SANITIZE, runs).get("tokens") or {}
     spread = 0 if facts.topics else spread_of(dataset)
     return SummaryPanel(dataset, facts, coverage_report(dataset, facts), tokens, step, url, label, post, spread)
 
@@ -255,9 +255,9 @@ class ActionsPanel:
         return "-".join(f"{line.job.pk}.{line.job.version}" for line in self.lines if line.job is not None)
 
 
-def actions_panel(dataset: Dataset, facts: DatasetFacts | None = None) -> ActionsPanel:
+def actions_panel(dataset: Dataset, facts: DatasetFacts | None = None, runs: Runs | None = None) -> ActionsPanel:
     facts = facts or dataset_facts(dataset)
-    runs = last_runs(dataset)
+    runs = runs if runs is not None else last_runs(dataset)
     lines = [make(dataset, facts, runs) for make in (_sanitize_line, _topics_line, _categorize_line)]
     return ActionsPanel(dataset, lines)
 
@@ -269,7 +269,7 @@ def _line(dataset: Dataset, runs: Runs, letter: str, action: str, title: str, te
 
 
 def _sanitize_line(dataset: Dataset, facts: DatasetFacts, runs: Runs) -> ActionLine:
-    report = last_result(dataset, SANITIZE)
+    report = last_result(dataset, SANITIZE, runs)
     if not facts.total:
         text = "Checks every record and sets aside what would fail a training run."
     elif facts.unchecked == facts.total:

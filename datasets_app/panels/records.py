@@ -9,7 +9,6 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from datasets_app import bulk, changes, listing, searching
@@ -19,7 +18,7 @@ from datasets_app.filters import Where
 from datasets_app.listing import Filter, Listing, Row
 from datasets_app.models import Change, Dataset
 from rft_project.jobs.models import Job, live_job
-from rft_project.web.text import number, score, visible
+from rft_project.web.text import joined, number, score, visible
 
 TONES = {"valid": "good", "duplicate": "warn", "invalid": "bad"}
 SHORT = 8  # records on the dataset's own page
@@ -41,7 +40,7 @@ def record_rows(dataset: Dataset, rows: Iterable[Row], *, pick: bool) -> SafeStr
     """Lines of the table in one piece: a loop of the template over each cell would cost most of a page."""
     base = reverse("datasets:record", args=[dataset.pk, 0]).removesuffix("0/")
     line = f"<tr>{_PICK if pick else ''}{_LINE}"
-    return format_html_join("\n", line, (_cells(base, row) for row in rows))
+    return joined(line, (_cells(base, row) for row in rows))
 
 
 def _cells(base: str, row: Row) -> tuple[Any, ...]:
@@ -53,14 +52,6 @@ def _cells(base: str, row: Row) -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A bulk action as the bar offers it."""
-
-    name: str
-    label: str
-
-
-@dataclass(frozen=True)
 class RecordsPanel:
     dataset: Dataset
     where: Where
@@ -69,8 +60,8 @@ class RecordsPanel:
     page: Listing
     rows: SafeString
     lag: str
-    actions: list[Choice]
-    topics: list[str]
+    actions: list[tuple[str, str]]  # names with their labels
+    topics: list[tuple[str, str]]
     review: int
     invalid: int
 
@@ -113,8 +104,8 @@ def records_panel(dataset: Dataset, query: Mapping[str, str]) -> RecordsPanel:
         page=page,
         rows=record_rows(dataset, page.rows, pick=True),
         lag=searching.lag(dataset) if where.q else "",
-        actions=[Choice(name, action.label) for name, action in BULK_ACTIONS.items()],
-        topics=topics,
+        actions=[(name, action.label) for name, action in BULK_ACTIONS.items()],
+        topics=[(topic, topic) for topic in topics],
         review=counts.total(Where(review="1")),
         invalid=counts.total(Where(verdict="invalid")),
     )

@@ -13,6 +13,7 @@ from django.urls import reverse
 from datasets_app.actions import SANITIZE, last_result, last_run
 from datasets_app.core.hygiene import Comparison, HygieneReport, advise, compare
 from datasets_app.core.mapping import item_fields
+from datasets_app.core.records import loads
 from datasets_app.core.sanitizing import CODES
 from datasets_app.models import ActionRun, Dataset
 from datasets_app.services import repairable
@@ -113,10 +114,12 @@ def report_panel(dataset: Dataset, query: Mapping[str, str]) -> ReportPanel:
     runs, before = _runs(dataset), query.get("before", "")
     listed = list((runs.filter(pk__lt=int(before)) if _is_key(before) else runs)[: HISTORY + 1])
     history = _past(dataset, listed)
-    latest = runs.first()
+    latest = runs.first() if _is_key(before) else next(iter(listed), None)
     asked = runs.filter(pk=int(query["run"])).first() if _is_key(query.get("run", "")) else None
     chosen = asked or latest
-    shown = _with_before(dataset, chosen) if chosen is not None else None
+    shown = next((past for past in history[:HISTORY] if past.run == chosen), None)
+    if shown is None and chosen is not None:
+        shown = _with_before(dataset, chosen)
     newest = chosen == latest
     return ReportPanel(
         dataset=dataset,
@@ -217,8 +220,8 @@ def _recommendations(dataset: Dataset, report: HygieneReport) -> list[Recommenda
 
 def suggested_fields(dataset: Dataset) -> list[str]:
     """Item fields that the newest records have, with how many have them: what a grader could require."""
-    records = dataset.records.select_related("raw").order_by("-pk")[:SAMPLED]
-    traces = [record.trace for record in records]
+    bodies = dataset.records.order_by("-pk").values_list("raw__body", flat=True)[:SAMPLED]
+    traces = [loads(body) for body in bodies]
     found = [f"{field.name} ({field.filled} of {len(traces)})" for field in item_fields(traces) if field.given]
     answered = sum(trace.has_reference for trace in traces)
     return ([f"reference_answer ({answered} of {len(traces)})"] if answered else []) + found[:12]

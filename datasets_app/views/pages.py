@@ -5,6 +5,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from datasets_app import access, consent, forms, panels, previewing, services, staging
+from datasets_app.actions import last_runs
 from datasets_app.core.hygiene import HygieneReport
 from datasets_app.facts import dataset_facts
 from datasets_app.models import Dataset, ImportBatch
@@ -37,14 +38,14 @@ def new_dataset(request: Request):
 @require_GET
 def dataset(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
-    facts = dataset_facts(dataset)
+    facts, runs = dataset_facts(dataset), last_runs(dataset)
     context = {
         "dataset": dataset,
         "steps": dataset_steps(dataset, here="D", facts=facts),
-        "summary": panels.summary_panel(dataset, facts),
+        "summary": panels.summary_panel(dataset, facts, runs),
         "coverage": panels.coverage_panel(dataset, facts),
         "readiness": panels.readiness_panel(dataset, facts),
-        "actions": panels.actions_panel(dataset, facts),
+        "actions": panels.actions_panel(dataset, facts, runs),
         "newest": panels.newest_panel(dataset, facts.total),
     }
     return render(request, "datasets_app/dataset.html", context)

@@ -44,6 +44,7 @@ live url version [when every on];  attributes for a region's root
 chart obj;  an object of ``web.charts``
 bar share [tone];  thin bar of 0 to 1 for a table cell
 worddiff before after as d;  then {{ d.before }} and {{ d.after }} with the words of one side marked
+options choices [chosen];  of a select: pairs of value and label
 link_if "app:name" args;  URL, or "" where the name is not known
 
 Filters: number percent score change duration ago usd tokens size visible spaced json tone plural:"record" at:key attr.
@@ -64,14 +65,14 @@ A region may send a floating sentence: ``region(…, toast="12 records moved.")`
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django import template
 from django.template.context import Context
 from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import slugify
 
@@ -85,6 +86,8 @@ from rft_project.web.steps import Step, phases
 from rft_project.web.worddiff import Pair, word_diff
 
 register = template.Library()
+
+SELECTED = SafeString(" selected")
 
 register.filter("number", text.number)
 register.filter("percent", text.percent)
@@ -278,7 +281,7 @@ def chart(context: Context, obj: Any) -> str:
 @register.simple_tag
 def table_rows(rows: Sequence[Sequence[Cell]]) -> SafeString:
     """The body of ``ui/_table.html``. A loop in the template takes twice as long, and there may be many rows."""
-    return format_html_join("\n", '<tr role="row"><th scope="row" role="rowheader">{}</th>{}</tr>', map(_row, rows))
+    return text.joined('<tr role="row"><th scope="row" role="rowheader">{}</th>{}</tr>', map(_row, rows))
 
 
 def _row(row: Sequence[Cell]) -> tuple[str, SafeString]:
@@ -291,7 +294,14 @@ def _row(row: Sequence[Cell]) -> tuple[str, SafeString]:
         )
         for cell in others
     )
-    return head.text, format_html_join("", '<td role="cell"{} data-l="{}">{}</td>', cells)
+    return head.text, text.joined('<td role="cell"{} data-l="{}">{}</td>', cells, "")
+
+
+@register.simple_tag
+def options(choices: Iterable[tuple[str, str]], chosen: str = "") -> SafeString:
+    """The options of a select, in one piece: there may be a thousand topics."""
+    rows = ((value, SELECTED if value == chosen else "", label) for value, label in choices)
+    return text.joined('<option value="{}"{}>{}</option>', rows, "")
 
 
 @register.simple_tag
