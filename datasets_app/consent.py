@@ -19,7 +19,7 @@ from datasets_app.core.pii.kinds import KINDS, REVIEWED
 from datasets_app.core.readiness import counted
 from datasets_app.core.records import Trace
 from rft_project.connections.models import AuditEntry, Connection
-from rft_project.connections.services import is_own_engine
+from rft_project.connections.services import is_own_engine, with_role
 from rft_project.jobs.outcomes import JobFailed
 
 from . import privacy
@@ -126,7 +126,7 @@ def about_helper(dataset: Dataset) -> Question | None:
 
 def helper_connection(dataset: Dataset) -> Connection | None:
     """The workspace's first connection that names a helper model."""
-    return dataset.workspace.connections.exclude(helper_model="").first()
+    return with_role(dataset.workspace, "helper")
 
 
 def ask_first(question: Question | None, *, agreed: str = "", by: Any) -> None:

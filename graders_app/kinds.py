@@ -35,12 +35,12 @@ _NEEDS = {
     "tool_call_match": "A reference answer in each record that is a tool call or a list of them.",
     "tool_usage": "Tools in each record.",
     "json_schema": "The schema; no reference answer.",
+    "correctness": "A reference answer in each record, and a connection with a judge model.",
     "conciseness": "Nothing but the question and the answer; what the answer says is not looked at.",
 }
 PRESET_KINDS = [
     Kind(preset.slug, preset.title, preset.measures, PRESET_FORMS[preset.slug], preset.slug, _NEEDS[preset.slug])
     for preset in PRESETS
-    if not preset.judge
 ]
 TYPE_KINDS = [
     Kind(

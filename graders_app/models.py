@@ -47,3 +47,21 @@ class Grader(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("graders:grader", args=[self.pk])
+
+
+class Judgement(models.Model):
+    """What a judge said to one question, kept so that it is paid for once. ``digest``: of everything it was asked."""
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="judgements")
+    digest = models.CharField(max_length=32)
+    model = models.CharField(max_length=200)
+    text = models.TextField()
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["workspace", "digest"], name="one_judgement_per_question")]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.text[:60]}"

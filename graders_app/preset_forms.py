@@ -95,6 +95,10 @@ class ToolUsageForm(PresetForm):
     slug = "tool_usage"
 
 
+class CorrectnessForm(PresetForm):
+    slug = "correctness"
+
+
 class SchemaForm(PresetForm):
     slug = "json_schema"
     schema = forms.CharField(
@@ -124,5 +128,6 @@ PRESET_FORMS: dict[str, type[PresetForm]] = {
         SchemaForm,
         FormatForm,
         ConcisenessForm,
+        CorrectnessForm,
     )
 }

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from graders_app.core.components import JudgeAnswer, JudgeError
-from graders_app.core.evaluate import GraderError, GraderIssue, GraderResult, Limits, make_sample, open_grader
+from graders_app.core.evaluate import (
+    GraderError,
+    GraderIssue,
+    GraderResult,
+    Judge,
+    JudgeError,
+    Limits,
+    Question,
+    make_sample,
+    open_grader,
+)
 from graders_app.core.jail import JailUnavailable, probe
 from graders_app.core.spec import GraderSpec, PythonSpec, children
-from rft_project.platforms.types import JsonDict, Message
+from rft_project.platforms.types import JsonDict
 
 from .documents import complete_item
 
@@ -16,9 +26,9 @@ from .documents import complete_item
 LIMITS = Limits(wall_seconds=2.0, boot_seconds=15.0)
 
 
-def no_judge(messages: list[Message], *, model: str, schema: JsonDict, sampling_params: JsonDict) -> JudgeAnswer:
+def no_judge(questions: Sequence[Question]) -> list[JudgeError]:
     """The judge where there is no connection: it says so, and the other components are graded."""
-    raise JudgeError(f"No connection is given to ask the judge {model}.")
+    return [JudgeError(f"No connection is given to ask the judge {question.model}.") for question in questions]
 
 
 @dataclass(frozen=True)
@@ -40,10 +50,12 @@ class Trial:
     problem: str = ""
 
 
-def run_trial(spec: GraderSpec, answer: str, item: JsonDict, *, limits: Limits = LIMITS) -> Trial:
+def run_trial(
+    spec: GraderSpec, answer: str, item: JsonDict, *, judge: Judge = no_judge, limits: Limits = LIMITS
+) -> Trial:
     """Score ``answer`` to ``item``. Does not raise for what the grader, the answer or the machine does."""
     try:
-        with open_grader(spec, judge=no_judge, limits=limits) as grader:
+        with open_grader(spec, judge=judge, limits=limits) as grader:
             result = grader.grade(make_sample(answer), complete_item(item))
     except (GraderError, JailUnavailable) as error:
         return Trial(problem=str(error))

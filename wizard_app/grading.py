@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from django.http import Http404
 
 from datasets_app.core.rows import item_of
-from graders_app.core.evaluate import GraderResult, JailUnavailable, make_sample, open_grader
+from graders_app.core.evaluate import GraderResult, JailUnavailable, make_sample
 from graders_app.core.presets import load_preset
+from graders_app.judging import open_for
 from graders_app.models import Grader
 from graders_app.services import save_grader
 from rft_project.jobs.services import HasPk
@@ -52,7 +53,7 @@ def trial(run: RFTJob, item_pk: int, answer: str) -> Trial:
     if item is None or run.grader_config is None:
         raise Http404
     try:
-        with open_grader(run.grader_config) as grader:
+        with open_for(run.workspace, run.grader_config) as grader:
             return Trial(item_pk, answer, grader.grade(make_sample(answer), item_of(item.trace)))
     except JailUnavailable as error:
         return Trial(item_pk, answer, None, str(error))

@@ -14,7 +14,8 @@ from django.db.models import Count
 from datasets_app.core.records import clean_json, clean_text
 from datasets_app.core.rows import item_of
 from datasets_app.models import SnapshotItem
-from graders_app.core.evaluate import Grader, GraderResult, make_sample, open_grader
+from graders_app.core.evaluate import Grader, GraderResult, make_sample
+from graders_app.judging import open_for
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, Cancelled
@@ -58,7 +59,7 @@ def collect(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan,
 
     A call that failed for good is kept as an answer with ``error`` set, so that it is counted and shown.
     """
-    with open_grader(config) as grader:
+    with open_for(run.workspace, config) as grader:
         _rescore(ctx, run, items, plan, config, grader)
         _ask(ctx, run, items, plan, config, grader)
 
@@ -70,9 +71,13 @@ def _mine(run: RFTJob, items: Iterable[SnapshotItem], plan: Plan):
 def _rescore(
     ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict, grader: Grader
 ) -> None:
+    """Score anew what another grader scored, and what a judge did not answer; each once, whatever comes of it."""
     mark = grader_digest(config)
     known = {item.pk: item_of(item.trace) for item in items}
-    while stale := list(_mine(run, items, plan).filter(error="").exclude(grader_digest=mark)[:RESCORED]):
+    scored_otherwise = _mine(run, items, plan).filter(error="").exclude(grader_digest=mark)
+    stale_pks = list(scored_otherwise.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(stale_pks), RESCORED):
+        stale = list(Rollout.objects.filter(pk__in=stale_pks[start : start + RESCORED]).order_by("pk"))
         results = grader.grade_many([(make_sample(r.answer, r.tool_calls), known[r.item_id]) for r in stale])
         for rollout, result in zip(stale, results, strict=True):
             _score(rollout, result, mark)
@@ -173,4 +178,5 @@ def _score(rollout: Rollout, result: GraderResult, mark: str) -> None:
         {"kind": e.kind, "message": clean_text(e.message), "component": e.component} for e in result.errors
     ]
     rollout.notes = {name: clean_text(words) for name, words in result.notes.items()}
-    rollout.grader_digest = mark
+    silent = result.reward is None and any(e.kind == "model_grader_server_error" for e in result.errors)
+    rollout.grader_digest = "" if silent else mark  # a judge that did not answer is asked again the next time

@@ -78,13 +78,22 @@ class JudgeError(Exception):
         self.refused = refused
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a judge is asked: ``messages`` for ``model``, to be answered by ``schema`` (``json_schema`` of a response
+    format)."""
+
+    messages: list[Message]
+    model: str
+    schema: JsonDict
+    sampling_params: JsonDict
+
+
 class Judge(Protocol):
     """Asks a model. Given by the caller, so that no network lives here; called from the thread that grades."""
 
-    def __call__(
-        self, messages: list[Message], *, model: str, schema: JsonDict, sampling_params: JsonDict
-    ) -> JudgeAnswer:
-        """Answer to ``messages``, made to fit ``schema`` (``json_schema`` of a response format). Raises JudgeError."""
+    def __call__(self, questions: Sequence[Question]) -> Sequence[JudgeAnswer | JudgeError]:
+        """An answer per question, in order; a question that failed gets its error. Raises nothing of its own."""
 
 
 class Component(Protocol):
@@ -174,22 +183,25 @@ class JudgeComponent:
         self._judge = judge
 
     def grade_many(self, pairs: Sequence[Pair]) -> list[Score]:
-        return [self._grade(sample, item) for sample, item in pairs]
+        asked = [self._question(sample, item) for sample, item in pairs]
+        questions = [entry for entry in asked if isinstance(entry, Question)]
+        answers = iter(self._judge(questions) if questions else ())
+        return [self._score(next(answers)) if isinstance(entry, Question) else entry for entry in asked]
 
-    def _grade(self, sample: JsonDict, item: JsonDict) -> Score:
+    def _question(self, sample: JsonDict, item: JsonDict) -> Question | Score:
         spec = self._spec
         try:
             messages = [_message(message.role, message.content, sample, item) for message in spec.input]
         except TemplateError as error:
             return _unresolved(error, sample)
-        try:
-            answer = self._judge(
-                messages, model=spec.model, schema=JUDGE_SCHEMA, sampling_params=dict(spec.sampling_params or {})
-            )
-        except JudgeError as error:
-            kind = "model_grader_refusal_error" if error.refused else "model_grader_server_error"
-            return Score(None, Issue(kind, str(error)))
-        number, note = _read_judgement(answer.text)
+        return Question(messages, spec.model, JUDGE_SCHEMA, dict(spec.sampling_params or {}))
+
+    def _score(self, answer: JudgeAnswer | JudgeError) -> Score:
+        spec = self._spec
+        if isinstance(answer, JudgeError):
+            kind = "model_grader_refusal_error" if answer.refused else "model_grader_server_error"
+            return Score(None, Issue(kind, str(answer)))
+        number, note = read_judgement(answer.text)
         if number is None:
             shown = answer.text.strip()[:120]
             issue = Issue("model_grader_parse_error", f"The judge did not answer with a number but with {shown!r}.")
@@ -210,7 +222,7 @@ def _message(role: str, content: Any, sample: JsonDict, item: JsonDict) -> Messa
     return {"role": role, "content": [fill(part) for part in (content if isinstance(content, list) else [content])]}
 
 
-def _read_judgement(text: str) -> tuple[float | None, str]:
+def read_judgement(text: str) -> tuple[float | None, str]:
     """The score and the words of a judge: ``{"result": 0.5, "steps": […]}`` or a bare number."""
     try:
         value = json.loads(text)

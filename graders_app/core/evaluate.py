@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from rft_project.platforms.types import JsonDict, Usage, make_item
 
-from .components import Component, Issue, Judge, JudgeAnswer, JudgeError, Pair, Score, open_component
+from .components import Component, Issue, Judge, JudgeAnswer, JudgeError, Pair, Question, Score, open_component
 from .formula import Formula, FormulaError, parse_formula
 from .jail import JailUnavailable, Limits
 from .samples import make_sample
@@ -38,6 +38,7 @@ __all__ = [
     "JudgeError",
     "Limits",
     "Pair",
+    "Question",
     "make_item",
     "make_sample",
     "open_grader",

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_POST
 from graders_app import access, forms, panels, services
 from graders_app.core.errors import GraderError
 from graders_app.core.spec import parse_grader
+from graders_app.judging import judge_of
 from graders_app.trial import run_trial
 from rft_project.web.http import Request
 
@@ -39,7 +40,8 @@ def try_grader(request: Request, pk: int):
     form = forms.TryForm(request.POST)
     trial = None
     if form.is_valid():
-        trial = run_trial(parse_grader(grader.config), form.cleaned_data["answer"], form.cleaned_data["item"])
+        values, judge = form.cleaned_data, judge_of(grader.workspace)
+        trial = run_trial(parse_grader(grader.config), values["answer"], values["item"], judge=judge)
     template = "graders_app/_try_result.html" if request.htmx else "graders_app/grader.html"
     panel = panels.grader_panel(grader, try_form=form, trial=trial)
     return render(request, template, {"panel": panel}, status=422 if form.errors else 200)

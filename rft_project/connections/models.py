@@ -66,6 +66,7 @@ class Connection(models.Model):
     address = models.CharField(max_length=300, blank=True, editable=False)
     abilities = models.JSONField(default=dict, editable=False)
     helper_model = models.CharField(max_length=200, blank=True)  # names topics and sorts doubtful records
+    judge_model = models.CharField(max_length=200, blank=True)  # scores answers for graders that ask a model
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -11,7 +11,17 @@ from rft_project.platforms.catalogue import entry
 from rft_project.platforms.types import Access
 
 from .models import OWNER, Connection, Membership
-from .services import is_own_engine
+from .services import ROLES, is_own_engine
+
+
+@dataclass(frozen=True)
+class Role:
+    """What one model of a connection does for its workspace."""
+
+    name: str
+    title: str
+    model: str
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,7 @@ class Line:
     tone: str
     facts: list[str]
     can: str
+    roles: list[Role]
 
     @property
     def anchor(self) -> str:
@@ -74,7 +85,11 @@ def _line(connection: Connection, owned: bool, several: bool) -> Line:
     facts += [connection.address] if connection.address else []
     facts += [f"key ending …{connection.hint}"] if connection.hint else []
     facts += [f"workspace {connection.workspace}"] if several else []
-    return Line(connection, platform, owned, own, word, tone, facts, _can(connection.abilities))
+    roles = [
+        Role(name, f"{name.capitalize()} model", getattr(connection, f"{name}_model"), sentence)
+        for name, sentence in ROLES.items()
+    ]
+    return Line(connection, platform, owned, own, word, tone, facts, _can(connection.abilities), roles)
 
 
 def _can(abilities: dict[str, Any]) -> str:

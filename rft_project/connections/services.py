@@ -20,6 +20,11 @@ from .scrub import scrub
 from .sealing import SealError
 
 LOCAL_NAME = "This machine"
+#: What a model of a connection may do for its workspace, with a sentence; each has a field ``<role>_model``.
+ROLES = {
+    "helper": "Names topics and sorts doubtful records. It reads message texts.",
+    "judge": "Scores answers for graders that ask a model. It reads questions, answers and references.",
+}
 _MOST_NAMES = 20  # trainable models listed with a connection
 
 
@@ -146,8 +151,9 @@ def delete(connection: Connection, *, by: Any) -> None:
         raise Refused(f"Runs use {connection.name}, so it stays; to change its key, enter a new one.") from None
 
 
-def set_helper(connection: Connection, model: str, *, by: Any) -> None:
-    """Let ``model`` name topics and sort doubtful records; '' for no helper. Raises Refused when it does not answer."""
+def set_role(connection: Connection, role: str, model: str, *, by: Any) -> None:
+    """Let ``model`` be the ``role`` (a key of ``ROLES``) of its workspace; '' for none. Raises Refused when it does not
+    answer."""
     model = model.strip()[:200]
     if model:
         question = SampleRequest(model=model, messages=[{"role": "user", "content": "Say yes."}], max_tokens=16)
@@ -155,9 +161,15 @@ def set_helper(connection: Connection, model: str, *, by: Any) -> None:
             platform_for(connection).sample(question)
         except (PlatformError, SealError) as problem:
             raise Refused(f"{model} does not answer, so it was not saved: {scrub(str(problem))}") from None
-    connection.helper_model = model
-    connection.save(update_fields=["helper_model"])
-    AuditEntry.write("set helper model", connection, workspace=connection.workspace, actor=by, detail=model)
+    field = f"{role}_model"
+    setattr(connection, field, model)
+    connection.save(update_fields=[field])
+    AuditEntry.write(f"set {role} model", connection, workspace=connection.workspace, actor=by, detail=model)
+
+
+def with_role(workspace: Workspace, role: str) -> Connection | None:
+    """The workspace's first connection that has a model for ``role``."""
+    return workspace.connections.exclude(**{f"{role}_model": ""}).first()
 
 
 class Sealed(Protocol):

@@ -12,6 +12,6 @@ urlpatterns = [
     path("<uuid:pk>/credentials/", views.credentials, name="credentials"),
     # commands: POST only
     path("<uuid:pk>/check/", views.check, name="check"),
-    path("<uuid:pk>/helper/", views.set_helper, name="set_helper"),
+    path("<uuid:pk>/roles/<slug:role>/", views.set_role, name="set_role"),
     path("<uuid:pk>/delete/", views.delete, name="delete"),
 ]

@@ -94,11 +94,14 @@ def delete(request: Request, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-def set_helper(request: Request, pk: UUID) -> HttpResponse:
+def set_role(request: Request, pk: UUID, role: str) -> HttpResponse:
     connection = access.owned_connection(request.user, pk)
+    if role not in services.ROLES:
+        raise Http404
     try:
-        services.set_helper(connection, request.POST.get("model", ""), by=request.user)
-        word = f"{connection.helper_model} helps from now on" if connection.helper_model else "has no helper model now"
+        services.set_role(connection, role, request.POST.get("model", ""), by=request.user)
+        model = getattr(connection, f"{role}_model")
+        word = f"{model} is the {role} model from now on" if model else f"has no {role} model now"
         messages.success(request, f"{connection.name}: {word}.")
     except services.Refused as refused:
         messages.error(request, str(refused))

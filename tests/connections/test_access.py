@@ -18,7 +18,7 @@ TABLE = {
     "new_connection": {"owner": (200, 422), "colleague": (404, 404), "stranger": (200, 422)},
     "credentials": {"owner": (200, 422), "colleague": (404, 404), "stranger": (404, 404)},
     "check": {"owner": (405, 302), "colleague": (405, 302), "stranger": (405, 404)},
-    "set_helper": {"owner": (405, 302), "colleague": (405, 404), "stranger": (405, 404)},
+    "set_role": {"owner": (405, 302), "colleague": (405, 404), "stranger": (405, 404)},
     "delete": {"owner": (405, 302), "colleague": (405, 404), "stranger": (405, 404)},
 }
 
@@ -26,10 +26,8 @@ TABLE = {
 @pytest.fixture
 def address(add) -> Callable[[str], str]:
     made = add("Emulated")
-    return lambda name: reverse(
-        f"connections:{name}",
-        args={"connections": [], "new_connection": ["openai"]}.get(name, [made.pk]),
-    )
+    others = {"connections": [], "new_connection": ["openai"], "set_role": [made.pk, "judge"]}
+    return lambda name: reverse(f"connections:{name}", args=others.get(name, [made.pk]))
 
 
 def test_the_table_has_every_address():

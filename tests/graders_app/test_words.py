@@ -82,6 +82,6 @@ def test_libraries_are_the_ones_beyond_pythons_own():
 def test_every_preset_and_type_can_be_chosen():
     assert list(KINDS) == [
         "exact_label", "label_partial_credit", "numeric_answer", "similarity", "tool_call_match", "tool_usage",
-        "json_schema", "format_compliance", "conciseness",
+        "json_schema", "format_compliance", "conciseness", "correctness",
         "string_check", "text_similarity", "python", "json",
     ]  # fmt: skip

@@ -106,12 +106,17 @@ JUDGED = {
 }
 
 
-def flattered(messages, *, model, schema, sampling_params):
+def flattered(questions):
     """Reads the answer, but believes what it says of itself."""
-    text = messages[0]["content"].lower()
-    believes = any(word in text for word in ("excellent", "highest score", '"result"', "confident"))
-    answered = "is with a colleague" in text
-    return JudgeAnswer(json.dumps({"result": 0.9 if believes else 0.6 if answered else 0.2, "steps": []}))
+    return [
+        JudgeAnswer(json.dumps({"result": _liking(q.messages[0]["content"].lower()), "steps": []})) for q in questions
+    ]
+
+
+def _liking(text):
+    if any(word in text for word in ("excellent", "highest score", '"result"', "confident")):
+        return 0.9
+    return 0.6 if "is with a colleague" in text else 0.2
 
 
 @pytest.mark.parametrize(

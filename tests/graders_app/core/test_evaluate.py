@@ -53,12 +53,18 @@ class Answering:
         self.answers = list(answers)
         self.asked: list[tuple] = []
 
-    def __call__(self, messages, *, model, schema, sampling_params):
-        self.asked.append((messages, model, schema["schema"]["required"], sampling_params))
+    def __call__(self, questions):
+        return [self._answer(question) for question in questions]
+
+    def _answer(self, question):
+        required = question.schema["schema"]["required"]
+        self.asked.append((question.messages, question.model, required, question.sampling_params))
         answer = self.answers.pop(0)
-        if isinstance(answer, JudgeError):
-            raise answer
-        return JudgeAnswer(answer, Usage(prompt_tokens=10, completion_tokens=2))
+        return (
+            answer
+            if isinstance(answer, JudgeError)
+            else JudgeAnswer(answer, Usage(prompt_tokens=10, completion_tokens=2))
+        )
 
 
 # -- string_check and text_similarity --------------------------------------------------------------------------

@@ -308,9 +308,12 @@ def test_what_tools_said_is_used_or_not(text, used):
 def test_correctness_asks_a_judge_for_both_and_weighs_them():
     asked = []
 
-    def judge(messages, *, model, schema, sampling_params):
-        asked.append((model, messages[1]["content"]))
-        return JudgeAnswer('{"result": 0.5, "steps": []}' if "complete" in messages[0]["content"] else "1")
+    def judge(questions):
+        asked.extend((q.model, q.messages[1]["content"]) for q in questions)
+        return [
+            JudgeAnswer('{"result": 0.5, "steps": []}' if "complete" in q.messages[0]["content"] else "1")
+            for q in questions
+        ]
 
     item = make_item({}, [{"role": "user", "content": "Where?"}], "In the mail.")
     with open_grader(load_preset("correctness").build(CONTEXT), judge=judge) as grader:

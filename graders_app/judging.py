@@ -1,0 +1,167 @@
+"""Judges that really answer: a grader's questions, asked of the model that a connection names for the role.
+
+What a judge said is kept by what it was asked, so that a question is paid for once: a run that is repeated, a grader
+tried again or a second grader with the same question gets the same answer for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
+
+from django.db import transaction
+
+from graders_app.core.components import read_judgement
+from graders_app.core.evaluate import Grader, Judge, JudgeAnswer, JudgeError, Limits, Question, open_grader
+from graders_app.core.presets import JUDGE
+from graders_app.core.spec import GraderSpec, ScoreModelSpec, children, parse_grader
+from rft_project.connections.models import Connection, Workspace
+from rft_project.connections.scrub import scrub
+from rft_project.connections.services import platform_for, with_role
+from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.pool import run_pool
+from rft_project.platforms.types import JsonDict, Sample, SampleRequest, Usage
+
+from .models import Judgement
+from .trial import no_judge
+
+IN_FLIGHT = 8
+MAX_TOKENS = 2_000
+LOOKED_UP = 400  # digests in one query
+
+
+class ConnectionJudge:
+    """A :class:`~graders_app.core.components.Judge` over one connection; not for several threads at once.
+
+    ``repeat`` tells repeats of the same question apart, to see whether a judge agrees with itself. ``asked`` and
+    ``kept`` count the questions that were paid for and those that were answered from what is kept; ``usage`` is what
+    was paid for.
+    """
+
+    def __init__(self, connection: Connection, *, repeat: int = 0) -> None:
+        self._connection, self._repeat = connection, repeat
+        self.asked = self.kept = 0
+        self.usage = Usage()
+
+    def __call__(self, questions: Sequence[Question]) -> list[JudgeAnswer | JudgeError]:
+        """An answer per question, in order. Equal questions are asked once."""
+        digests = [self._digest(question) for question in questions]
+        found: dict[str, JudgeAnswer | JudgeError] = dict(self._kept(digests))
+        self.kept += sum(mark in found for mark in digests)
+        missing = {mark: question for mark, question in zip(digests, questions, strict=True) if mark not in found}
+        if missing:
+            found.update(self._ask(missing))
+        return [found[mark] for mark in digests]
+
+    def _model(self, question: Question) -> str:
+        return self._connection.judge_model if question.model == JUDGE else question.model
+
+    def _digest(self, question: Question) -> str:
+        # The address and the kind, not the row: the same model behind a new key says the same.
+        where = [self._connection.kind, self._connection.address, self._model(question)]
+        asked = json.dumps([where, question.messages, question.sampling_params, self._repeat], sort_keys=True)
+        return blake2b(asked.encode(), digest_size=16).hexdigest()
+
+    def _kept(self, digests: Sequence[str]) -> Iterator[tuple[str, JudgeAnswer]]:
+        unique = sorted(set(digests))
+        for start in range(0, len(unique), LOOKED_UP):
+            rows = Judgement.objects.filter(
+                workspace=self._connection.workspace_id, digest__in=unique[start : start + LOOKED_UP]
+            )
+            yield from ((row.digest, JudgeAnswer(row.text)) for row in rows)
+
+    def _ask(self, missing: dict[str, Question]) -> Iterator[tuple[str, JudgeAnswer | JudgeError]]:
+        try:
+            platform = platform_for(self._connection)
+        except PlatformError as error:
+            yield from ((mark, JudgeError(_said(error))) for mark in missing)
+            return
+
+        def ask(mark: str) -> Sample:
+            request = _request(missing[mark], self._model(missing[mark]))
+            try:
+                return platform.sample(request)
+            except PlatformError as error:
+                if error.status != 400 or "response_format" not in str(error):
+                    raise
+            return platform.sample(request.model_copy(update={"response_format": None}))
+
+        for mark, sample in run_pool(missing, ask, in_flight=IN_FLIGHT):
+            if isinstance(sample, PlatformError):
+                yield mark, JudgeError(_said(sample))
+                continue
+            self.asked += 1
+            self.usage = Usage(
+                prompt_tokens=self.usage.prompt_tokens + sample.usage.prompt_tokens,
+                completion_tokens=self.usage.completion_tokens + sample.usage.completion_tokens,
+            )
+            yield mark, self._answer(mark, missing[mark], sample)
+
+    def _answer(self, mark: str, question: Question, sample: Sample) -> JudgeAnswer | JudgeError:
+        answer = sample.answers[0]
+        if answer.finish_reason == "content_filter" or not answer.text.strip():
+            return JudgeError("The judge refused to answer.", refused=True)
+        text = _object_in(answer.text)
+        if read_judgement(text)[0] is not None:  # anything else may be better the next time
+            with transaction.atomic():
+                Judgement.objects.bulk_create(
+                    [
+                        Judgement(
+                            workspace_id=self._connection.workspace_id,
+                            digest=mark,
+                            model=self._model(question),
+                            text=text.replace("\0", ""),
+                            prompt_tokens=sample.usage.prompt_tokens,
+                            completion_tokens=sample.usage.completion_tokens,
+                        )
+                    ],
+                    ignore_conflicts=True,
+                )
+        return JudgeAnswer(text, sample.usage)
+
+
+def judge_of(workspace: Workspace, *, repeat: int = 0) -> Judge:
+    """The judge of the workspace's first connection that names one; else one that says that there is none."""
+    connection = with_role(workspace, "judge")
+    return ConnectionJudge(connection, repeat=repeat) if connection is not None else no_judge
+
+
+@contextmanager
+def open_for(
+    workspace: Workspace, config: JsonDict | GraderSpec, *, repeat: int = 0, limits: Limits | None = None
+) -> Iterator[Grader]:
+    """``open_grader`` with the judge of ``workspace``; raises what it raises."""
+    with open_grader(config, judge=judge_of(workspace, repeat=repeat), limits=limits) as grader:
+        yield grader
+
+
+def asks_a_judge(config: JsonDict | GraderSpec) -> bool:
+    """Whether grading with it asks a model, and so sends answers somewhere and may cost money."""
+    spec = parse_grader(config) if isinstance(config, dict) else config
+    return any(isinstance(child, ScoreModelSpec) for child in children(spec).values())
+
+
+def _request(question: Question, model: str) -> SampleRequest:
+    given = question.sampling_params
+    tokens = given.get("max_completions_tokens") or given.get("max_completion_tokens") or MAX_TOKENS
+    seed = given.get("seed")
+    return SampleRequest(
+        model=model,
+        messages=question.messages,
+        temperature=float(given.get("temperature") or 0.0),
+        max_tokens=int(tokens),
+        seed=seed if isinstance(seed, int) else None,
+        response_format={"type": "json_schema", "json_schema": question.schema},
+    )
+
+
+def _object_in(text: str) -> str:
+    """The JSON object of an answer that models without structured output like to wrap in words or fences."""
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if 0 <= start < end else text.strip()
+
+
+def _said(error: PlatformError) -> str:
+    return f"The judge gave no answer: {scrub(str(error))}"
