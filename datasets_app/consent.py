@@ -46,7 +46,8 @@ _ROWS = 1000  # inserted together
 class Question:
     """What would be sent over ``connection`` that nobody has decided about.
 
-    ``kinds``: kind to different values of it; ``records``: how many hold any; ``mark`` stands for exactly these values.
+    ``kinds``: kind to different values of it; ``records``: how many hold any; ``mark`` stands for exactly these values
+    and this connection.
     ``unseen``: the sentence why nobody knows what would be sent, '' where it is known. ``outdated``: the records
     themselves no longer hold any of it, only the snapshot does.
     """
@@ -203,7 +204,7 @@ def _asked(question: Question) -> Question | None:
         question,
         kinds={kind: numbers[kind] for kind in KINDS if kind in numbers},
         records=held.aggregate(n=Count("record_id", distinct=True))["n"],
-        mark=blake2b(repr(_values(held)).encode(), digest_size=8).hexdigest(),
+        mark=blake2b(repr([question.connection.pk, *_values(held)]).encode(), digest_size=8).hexdigest(),
     )
 
 

@@ -32,6 +32,7 @@ from .attempts import Earlier
 from .items import TRAIN, allowed_answers, answer_tokens
 from .items import VALID as VALID_PART
 from .models import Deployment, RFTJob, StepResult
+from .receivers import ask_first
 from .sampling import Plan
 from .schemas import DryRunParams, GraderParams, GraderSummary, SplitParams, SplitSummary, Stored, TrainParams
 
@@ -214,7 +215,7 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: Any, agreed: str = "
     info = model_info(connection, params.model)
     if info is None or info.access is Access.RETIRED:
         raise Refused(f"{connection.name} has no model called {params.model} that can be trained; choose another.")
-    consent.ask_first(consent.about_snapshot(run.frozen, connection), agreed=agreed, by=by)
+    ask_first(run, connection, agreed=agreed, by=by)
     most = answer_tokens(run.frozen, info.max_answer_tokens)
     settled = params.model_copy(
         update={"max_tokens": params.max_tokens or most, "from_list": info.needs_allowed_answers}
@@ -323,7 +324,7 @@ def start_evaluation(run: RFTJob, *, by: Any, agreed: str = "") -> Job:
 
 def _ask_about_trained(run: RFTJob, agreed: str, by: Any) -> None:
     trained = attempts.as_trained(RFTJob.objects.get(pk=run.pk))
-    consent.ask_first(consent.about_snapshot(trained.frozen, trained.platform_connection), agreed=agreed, by=by)
+    ask_first(trained, trained.platform_connection, agreed=agreed, by=by)
 
 
 def queue_evaluation(run: RFTJob, *, by: HasPk | None) -> Job:
@@ -377,7 +378,7 @@ def again(run: RFTJob, step: str, *, by: Any, agreed: str = "") -> Job:
     if step == flow.RESULTS:
         _ask_about_trained(run, agreed, by)
     else:
-        consent.ask_first(consent.about_snapshot(run.frozen, run.platform_connection), agreed=agreed, by=by)
+        ask_first(run, run.platform_connection, agreed=agreed, by=by)
     return retry(state.job)
 
 

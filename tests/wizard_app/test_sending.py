@@ -252,3 +252,20 @@ def test_the_pipeline_sends_them_when_told_to(file: Path, azure: Connection) -> 
     entry = AuditEntry.objects.get(action="send findings")
     assert (entry.actor, entry.detail) == (None, "1 e-mail address in 1 record to Azure")
     assert flow.state_of(RFTJob.objects.get(), flow.RESULTS).done
+
+
+def test_a_judge_on_another_connection_is_asked_about_too(run, engine, workspace, settings, owner):
+    """The engine of this server answers, but the answers would be shown to a judge elsewhere."""
+    judge = connection_to(engine, workspace, settings)
+    judge.judge_model = "wise"
+    judge.save(update_fields=["judge_model"])
+    config = load_preset("correctness").build(preset_context(run.snapshot))
+    services.choose_grader(run, save_grader(workspace, "Correct", config, by=None))
+
+    with pytest.raises(Unasked) as asked:
+        services.start_dry_run(run, dry_run_params(run), by=owner)
+
+    assert (str(asked.value), asked.value.question.connection) == (SENTENCE, judge)
+    job = services.start_dry_run(run, dry_run_params(run), by=owner, agreed=asked.value.question.mark)
+    assert Consent.objects.get().connection == judge
+    assert job.state == State.QUEUED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from hashlib import blake2b
 
-from datasets_app.consent import about_snapshot, refuse_unasked
+from datasets_app.consent import refuse_unasked
 from datasets_app.models import SnapshotItem
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
@@ -15,6 +15,7 @@ from wizard_app.core.splitting import quotas
 from wizard_app.core.statistics import PromptScores, summarize
 from wizard_app.items import TRAIN
 from wizard_app.models import RFTJob, Rollout
+from wizard_app.receivers import question_about
 from wizard_app.sampling import collect
 from wizard_app.schemas import DryRunParams, DryRunResult
 from wizard_app.services import finish_step, plan_of
@@ -25,7 +26,7 @@ def run_dry_run(ctx: JobContext) -> DryRunResult:
     run = RFTJob.objects.select_related("snapshot", "connection", "dataset", "workspace").get(pk=ctx.params["run"])
     if run.snapshot is None or run.connection is None or run.grader_config is None:
         raise JobFailed("The run has no split, grader or connection any more; go back and choose them.", "incomplete")
-    refuse_unasked(about_snapshot(run.snapshot, run.connection))
+    refuse_unasked(question_about(run, run.connection))
     params = DryRunParams.model_validate(run.steps.get(step=flow.DRY_RUN).params)
     items = sampled(run, params)
     plan = plan_of(run, params)

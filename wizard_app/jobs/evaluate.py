@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from datasets_app.consent import about_snapshot, refuse_unasked
+from datasets_app.consent import refuse_unasked
 from datasets_app.models import SnapshotItem
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
@@ -13,6 +13,7 @@ from wizard_app.attempts import as_trained
 from wizard_app.core.outcome import Pair, judge
 from wizard_app.items import VALID, allowed_answers, answer_tokens
 from wizard_app.models import RFTJob, Rollout
+from wizard_app.receivers import question_about
 from wizard_app.sampling import Plan, collect
 from wizard_app.schemas import ResultsSummary, Stored
 from wizard_app.services import finish_step, model_info
@@ -23,7 +24,7 @@ def run_evaluate(ctx: JobContext) -> ResultsSummary:
     run = as_trained(RFTJob.objects.select_related("snapshot", "connection", "workspace").get(pk=ctx.params["run"]))
     if run.snapshot is None or run.connection is None or run.grader_config is None or not run.tuned_model:
         raise JobFailed("There is no tuned model to compare; train first.", "incomplete")
-    refuse_unasked(about_snapshot(run.snapshot, run.connection))
+    refuse_unasked(question_about(run, run.connection))
     items = list(run.snapshot.items.filter(part=VALID).order_by("pk"))
     base, tuned = evaluation_plan(run, run.base_model), evaluation_plan(run, run.tuned_model)
     for plan in (base, tuned):

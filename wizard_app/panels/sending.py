@@ -15,6 +15,7 @@ from rft_project.connections.models import Connection
 from wizard_app import flow
 from wizard_app.attempts import as_trained
 from wizard_app.models import RFTJob
+from wizard_app.receivers import question_about
 
 AGAIN = "again"  # the button that was pressed is the one that goes on with a failed job
 COMMANDS = {flow.DRY_RUN: "do_dry_run", flow.TRAIN: "do_train", flow.RESULTS: "do_compare"}
@@ -44,7 +45,9 @@ def sending_panel(run: RFTJob, step: str, asked: Mapping[str, str]) -> SendingPa
     connection = _connection(run, step, asked.get("model", ""))
     if step not in COMMANDS or run.snapshot is None or connection is None:
         return None
-    question = consent.about_snapshot(run.snapshot, connection)
+    question = (
+        consent.about_snapshot(run.snapshot, connection) if step == flow.TRAIN else question_about(run, connection)
+    )
     if question is None:
         return None
     fields = [(name, value) for name, value in asked.items() if name != AGAIN]

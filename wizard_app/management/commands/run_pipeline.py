@@ -25,6 +25,7 @@ from rft_project.platforms.errors import PlatformError
 from wizard_app import flow, services
 from wizard_app.items import preset_context
 from wizard_app.models import RFTJob
+from wizard_app.receivers import question_about
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
 
 PRESET = "preset:"
@@ -152,14 +153,13 @@ class Command(JobCommand):
 
     def _may_be_sent(self, run: RFTJob, connection: Connection, options: dict[str, Any]) -> None:
         """What a page would ask a person is answered by an option."""
-        question = consent.about_snapshot(run.frozen, connection)
-        if question is None:
-            return
-        if question.unseen:
-            raise services.Refused(question.unseen)
-        if not options["send_findings"]:
-            raise services.Refused(f"{question.sentence} Review them on the dataset's page, or pass --send-findings.")
-        consent.agree(question, by=None)
+        while (question := question_about(run, connection)) is not None:
+            if question.unseen:
+                raise services.Refused(question.unseen)
+            if not options["send_findings"]:
+                how = "Review them on the dataset's page, or pass --send-findings."
+                raise services.Refused(f"{question.sentence} {how}")
+            consent.agree(question, by=None)
 
     def _dry_run(
         self, run: RFTJob, connection: Connection, model: str, report: dict[str, Any], options: dict[str, Any]
