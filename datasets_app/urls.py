@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import commands, exporting, pages, privacy, regions, rejected, uploads, workbench
+from .views import commands, exporting, pages, privacy, regions, rejected, reviewing, uploads, workbench
 
 app_name = "datasets"
 
@@ -18,6 +18,7 @@ urlpatterns = [
     path("<int:pk>/report.<str:form>", pages.download_report, name="download_report"),
     path("<int:pk>/privacy/", privacy.privacy, name="privacy"),
     path("<int:pk>/topics/", pages.topics, name="topics"),
+    path("<int:pk>/review/", reviewing.review, name="review"),
     path("<int:pk>/records/", workbench.records, name="records"),
     path("<int:pk>/records/change/", workbench.bulk_change, name="bulk_change"),
     path("<int:pk>/records/<int:record_pk>/", workbench.record, name="record"),
@@ -43,6 +44,7 @@ urlpatterns = [
     path("<int:pk>/regions/sanitize_work/", regions.sanitize_work, name="sanitize_work"),
     path("<int:pk>/regions/privacy_work/", privacy.privacy_work, name="privacy_work"),
     path("<int:pk>/regions/topic_work/", regions.topic_work, name="topic_work"),
+    path("<int:pk>/regions/question/", reviewing.question, name="question"),
     path("<int:pk>/regions/<int:batch_pk>/preview/", regions.preview, name="preview"),
     path("<int:pk>/regions/<int:batch_pk>/reread_work/", rejected.reread_work, name="reread_work"),
     path("<int:pk>/regions/<int:batch_pk>/import_work/", regions.import_work, name="import_work"),
@@ -70,5 +72,9 @@ urlpatterns = [
     path("<int:pk>/changes/<int:change_pk>/again/", workbench.change_again, name="change_again"),
     path("<int:pk>/topics/edit/", commands.edit_topics, name="edit_topics"),
     path("<int:pk>/targets/", commands.set_targets, name="set_targets"),
+    path("<int:pk>/review/<int:record_pk>/answer/", reviewing.answer, name="answer"),
+    path("<int:pk>/review/<int:record_pk>/skip/", reviewing.skip, name="skip"),
+    path("<int:pk>/review/skipped/", reviewing.ask_again, name="ask_again"),
+    path("<int:pk>/review/undo/", reviewing.undo_answer, name="undo_answer"),
     path("<int:pk>/records/<int:record_pk>/topic/", workbench.set_topic, name="set_topic"),
 ]

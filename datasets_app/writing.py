@@ -59,6 +59,17 @@ class Verdict(NamedTuple):
     digest: str
 
 
+class Sorted(NamedTuple):
+    """What sorting writes to a record. ``secondary_topics`` is JSON text."""
+
+    id: int
+    topic: str
+    confidence: float
+    method: str
+    needs_review: bool
+    secondary_topics: str
+
+
 def issues_text(issues: Iterable[Issue]) -> str:
     """The column ``issues`` as JSON text."""
     found = [{"code": issue.code, "detail": clean_text(issue.detail)} for issue in issues]
@@ -134,4 +145,28 @@ def write_verdicts(found: Sequence[Verdict], checked_by: str) -> None:
             f"""UPDATE {_RECORDS} SET verdict = ?, code = ?, issues = ?, tokens = ?, digest = ?, checked_by = ?
             WHERE id = ?""",
             [(*row[1:], checked_by, row.id) for row in found],
+        )
+
+
+def write_topics(found: Sequence[Sorted]) -> None:
+    """As ``write_verdicts``; what a person has sorted since it was read is left alone."""
+    if not found:
+        return
+    with connection.wrap_database_errors, connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            columns = [list(column) for column in zip(*found, strict=True)]
+            cursor.execute(
+                f"""UPDATE {_RECORDS} record SET topic = given.topic, confidence = given.confidence,
+                method = given.method, needs_review = given.needs_review,
+                secondary_topics = given.secondary_topics::jsonb
+                FROM unnest(%s::bigint[], %s::text[], %s::float8[], %s::text[], %s::boolean[], %s::text[])
+                AS given (id, topic, confidence, method, needs_review, secondary_topics)
+                WHERE record.id = given.id AND record.method <> 'manual'""",
+                columns,
+            )
+            return
+        connection.connection.executemany(
+            f"""UPDATE {_RECORDS} SET topic = ?, confidence = ?, method = ?, needs_review = ?, secondary_topics = ?
+            WHERE id = ? AND method <> 'manual'""",
+            [(*row[1:], row.id) for row in found],
         )

@@ -17,18 +17,20 @@ from numpy.typing import NDArray
 
 from .categorizing_keywords import KeywordMatcher, Match
 from .categorizing_model import TopicModel
+from .clustering import Vectors
+from .sort_settings import THRESHOLD
 from .text_features import Embed, TextFeatures
 from .topics import TopicError, TopicTree
 from .topics_text import essences
 
 KEYWORD_ACCEPT = 0.9
-THRESHOLD = 0.7
 REVIEW = 0.5
 HIGH, MEDIUM = 0.8, 0.5  # bands shown: high from 0.8, medium from 0.5, else needs review
 POOL = 4000  # texts the model looks at to know what this dataset's texts are like
 RESEMBLES = (0.15, 0.3)  # range of the cosine to the closest prototype or example under which a text fits no topic
 LEAST = 0.15  # probability of the best topic under which a text fits no topic
 SECONDARY, MOST_SECONDARY = 0.2, 3
+LIKELY = 9  # topics offered to a person who is asked: one key each
 
 
 class Method(StrEnum):
@@ -109,8 +111,22 @@ class Categorizer:
                 progress(len(done))
         return done
 
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors [n, d] that the texts are compared by."""
+        return self._vectors([text if text.strip() else " " for text in texts])
+
+    def likely(self, vectors: Vectors, most: int = LIKELY) -> list[list[tuple[str, float]]]:
+        """Per row of ``vectors`` the likeliest leaves with their probability, likeliest first."""
+        if not len(vectors):
+            return []
+        probability, _ = self._model.probabilities(vectors)
+        order = np.argsort(-probability, axis=1, kind="stable")[:, :most]
+        return [
+            [(self.leaves[at], float(row[at])) for at in best] for row, best in zip(probability, order, strict=True)
+        ]
+
     def _assign(self, texts: Sequence[str]) -> list[Assignment]:
-        vectors = self._vectors([text if text.strip() else " " for text in texts])
+        vectors = self.vectors(texts)
         probability, nearest = self._model.probabilities(vectors)
         found = [
             self._one(text, row, float(closest)) for text, row, closest in zip(texts, probability, nearest, strict=True)

@@ -21,6 +21,7 @@ from .clustering import Vectors
 
 CHOSEN = 500  # records put in order this way; the rest follows by how unsure it is
 COMPARED = 4000  # records compared with each other: 64 MB
+LIKE = 0.6  # cosine from which people would call two messages alike
 ALIKE = 3  # power of the cosine: only close texts learn from each other
 
 
@@ -37,6 +38,14 @@ def review_order(assignments: Sequence[Assignment], vectors: Vectors, most: int 
     first = [compared[at] for at in chosen]
     taken = set(first)
     return first + [index for index in waiting if index not in taken]
+
+
+def alike(vectors: Vectors, chosen: Sequence[int]) -> list[int]:
+    """How many other rows of ``vectors`` [n, d] are worded like each chosen one: cosine of ``LIKE`` or more."""
+    if not len(chosen):
+        return []
+    near = (vectors[list(chosen)] @ vectors.T >= LIKE).sum(axis=1)
+    return [int(count) - 1 for count in near]
 
 
 def _unsure(item: Assignment) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .bulk import run_bulk, run_undo
+from .categorizing import run_categorize
 from .exporting import run_export
 from .importing import run_import
 from .privacy import run_scan_pii
@@ -10,7 +11,7 @@ from .rereading import run_reread
 from .sanitizing import run_sanitize
 from .searching import run_search
 from .snapshots import run_snapshot
-from .topics import run_categorize, run_topics
+from .topics import run_topics
 
 __all__ = [
     "run_bulk",

@@ -1,5 +1,5 @@
 """The tables of datasets: ``records`` holds what there is, ``history`` what was done to it, ``exports`` the files,
-``findings`` which records hold personal data or secrets."""
+``findings`` which records hold personal data or secrets, ``reviewing`` what people are asked."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from .records import (
     SearchIndex,
     Upload,
 )
+from .reviewing import Question
 
 __all__ = [
     "COUNTED",
@@ -53,6 +54,7 @@ __all__ = [
     "FrozenFinding",
     "ImportBatch",
     "MadeRecord",
+    "Question",
     "RawRecord",
     "RecordCount",
     "RecordFields",

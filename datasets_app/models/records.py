@@ -14,6 +14,7 @@ from django.utils import timezone
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.records import Trace, loads
 from datasets_app.core.sanitizing import SanitizeConfig
+from datasets_app.core.sort_settings import SortSettings
 from datasets_app.core.topics import TopicTree, parse_tree
 from rft_project.connections.models import Workspace
 
@@ -43,6 +44,7 @@ class Dataset(models.Model):
     topic_history = models.JSONField(default=list)  # [{"tree", "sentence"}], what undo goes back to, newest last
     topic_targets = models.JSONField(default=dict)  # topic -> percent; uniform where empty
     sanitize_config = models.JSONField(default=dict)
+    sort_config = models.JSONField(default=dict)
 
     objects = DatasetQuerySet.as_manager()
 
@@ -63,6 +65,10 @@ class Dataset(models.Model):
     @property
     def sanitizing(self) -> SanitizeConfig:
         return SanitizeConfig.model_validate(self.sanitize_config)
+
+    @property
+    def sorting(self) -> SortSettings:
+        return SortSettings.model_validate(self.sort_config)
 
 
 class ImportBatch(models.Model):

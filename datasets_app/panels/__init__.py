@@ -15,6 +15,7 @@ from .previews import preview_panel
 from .privacy import privacy_panel, privacy_work_panel
 from .records import bulk_work_panel, changes_panel, newest_panel, records_panel
 from .report import report_of_run, report_panel, sanitize_work_panel, suggested_fields
+from .reviewing import question_panel
 from .snapshots import diff_panel, snapshots_panel
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "preview_panel",
     "privacy_panel",
     "privacy_work_panel",
+    "question_panel",
     "readiness_panel",
     "record_panel",
     "records_panel",

@@ -31,6 +31,7 @@ from datasets_app.models import (
     Snapshot,
 )
 from rft_project.jobs.models import Job
+from rft_project.web.text import score
 
 METHODS = {"keyword": "its keywords", "embedding": "its meaning", "llm": "the helper model", "manual": "a person"}
 
@@ -148,6 +149,8 @@ class ShownIssue:
 class RecordPanel:
     trace: Trace
     reference: str
+    sure: str  # how sure the topic is, in words and as a figure; '' where a person decided
+    secondary: str
     method: str
     issues: list[ShownIssue]
     topics: list[str]
@@ -164,6 +167,8 @@ def record_panel(record: DatasetRecord) -> RecordPanel:
     return RecordPanel(
         trace=trace,
         reference=reference if isinstance(reference, str) else encode_json(reference),
+        sure=sure_words(record),
+        secondary=", ".join(record.secondary_topics) if record.method != "manual" else "",
         method=METHODS.get(record.method, record.method),
         issues=[ShownIssue(CODES[i["code"]][0], i["detail"], CODES[i["code"]][1]) for i in record.issues],
         topics=[*leaves, UNKNOWN] if leaves and record.verdict not in (INVALID, DUPLICATE) else [],
@@ -178,3 +183,11 @@ def _changes_of(record: DatasetRecord) -> list[int]:
     """Changes that touched the record, and the one that made it."""
     touched = ChangedRecord.objects.filter(record_id=record.pk).order_by().values_list("change", flat=True)
     return list(touched.union(MadeRecord.objects.filter(record_id=record.pk).values_list("change", flat=True)))
+
+
+def sure_words(record: DatasetRecord) -> str:
+    """ "fairly sure (0.63)": of a hundred records with that figure about 63 are right."""
+    if record.confidence is None or record.method == "manual":
+        return ""
+    words = "sure" if record.confidence >= 0.8 else "fairly sure"
+    return f"{'not sure' if record.needs_review else words} ({score(record.confidence)})"

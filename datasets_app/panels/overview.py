@@ -127,11 +127,11 @@ NEXT = {
     "view_invalid": ("datasets:records", "View invalid records", False),
     "topics": ("datasets:topics", "Choose topics", False),
     "categorize": ("datasets:run_categorize", "Categorize now", True),
-    "review": ("datasets:records", "Review records", False),
+    "review": ("datasets:review", "Review records", False),
     "privacy": ("datasets:privacy", "Review what was found", False),
     "wizard": ("wizard:new_run", "Start a training run", False),
 }
-QUERY = {"view_invalid": "?verdict=invalid", "review": "?review=1"}
+QUERY = {"view_invalid": "?verdict=invalid"}
 
 
 def summary_panel(dataset: Dataset, facts: DatasetFacts | None = None, runs: Runs | None = None) -> SummaryPanel:
@@ -324,5 +324,5 @@ def _categorize_line(dataset: Dataset, facts: DatasetFacts, runs: Runs) -> Actio
         button="Run again" if done else "Categorize",
         run_url=reverse("datasets:run_categorize", args=[dataset.pk]) if facts.topics else "",
         link=f"Review {review:,} doubtful" if facts.topics and review else "",
-        link_url=reverse("datasets:records", args=[dataset.pk]) + "?review=1",
+        link_url=reverse("datasets:review", args=[dataset.pk]),
     )

@@ -70,7 +70,7 @@ def run_topics(request: Request, pk: int):
 def run_categorize(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
     actions.start(dataset, actions.CATEGORIZE, {}, by=request.user)
-    return actions_region(request, dataset)
+    return actions_region(request, dataset, reverse("datasets:review", args=[pk]) if "review" in request.POST else "")
 
 
 @require_POST

@@ -83,6 +83,7 @@ def test_nobody_is_let_in_without_signing_in(addresses, client, name):
         "export",
         "download_export",
         "records",
+        "review",
         "edit_record",
         "changes",
         "snapshots",
