@@ -81,7 +81,7 @@ def test_a_sitting_with_the_keyboard_alone(dataset: Dataset, opened: Any) -> Non
         page.keyboard.type("no such topic 2")  # letters and digits of a field are no answers
         page.keyboard.press("Enter")
         expect(page.locator("#question .wrong")).to_contain_text("No topic is called")
-        other = page.locator("#other-topics option").first.get_attribute("value")
+        other = page.locator("#other-topics option").first.text_content()
         page.keyboard.press("/")
         page.keyboard.type(other)
         page.keyboard.press("Enter")
