@@ -16,11 +16,12 @@ from pathlib import Path
 
 from datasets_app.core.dedupe import SHARED_SAMPLE, DuplicateIndex, Prints, duplicate_issue, prints_of, shared_lines
 from datasets_app.core.formats import AUTO
-from datasets_app.core.hygiene import HygieneReport, ReportBuilder
+from datasets_app.core.hygiene import HygieneReport, ReportBuilder, recommend
 from datasets_app.core.judging import Judged, judged
+from datasets_app.core.pii.sweeping import Pii, Sweep
 from datasets_app.core.quick import Quick, QuickHere, Ready
 from datasets_app.core.reading import Parsed, Rejected, UnreadableFile, read_traces
-from datasets_app.core.records import to_canonical, user_turns
+from datasets_app.core.records import Trace, dumps, to_canonical, user_turns
 from datasets_app.core.sanitizing import SanitizeConfig, status_of
 from datasets_app.core.workers import QuickPool
 from rft_project.platforms.types import JsonDict
@@ -69,6 +70,7 @@ class _Run:
     config: SanitizeConfig
     sinks: Sinks
     names: list[str]
+    sweep: Sweep | None
     builder: ReportBuilder = field(default_factory=ReportBuilder)
     formats: Counter[str] = field(default_factory=Counter)
     unreadable: int = 0
@@ -79,14 +81,21 @@ class _Run:
 
 
 def sanitize_files(
-    paths: Sequence[Path], config: SanitizeConfig, *, format: str = AUTO, sinks: Sinks | None = None, workers: int = 1
+    paths: Sequence[Path],
+    config: SanitizeConfig,
+    *,
+    format: str = AUTO,
+    pii: Pii = Pii.REPORT,
+    sinks: Sinks | None = None,
+    workers: int = 1,
 ) -> BatchReport:
     """Sanitizes the files in order; duplicates are found across all of them. One bad file does not stop the others.
 
     ``workers`` processes share the work; what comes out is the same for any number.
     """
     started = time.monotonic()
-    run = _Run(config, sinks or Sinks(), [path.name for path in paths])
+    sweep = None if pii is Pii.OFF else Sweep(redact=pii is Pii.REDACT)
+    run = _Run(config, sinks or Sinks(), [path.name for path in paths], sweep)
     with QuickPool(config, workers) if workers > 1 else nullcontext() as pool:
         entries = _entries(paths, format, run, pool or QuickHere(config))
         sample = list(_sampled(entries)) if config.near_duplicates is not None else []
@@ -96,8 +105,11 @@ def sanitize_files(
         index = DuplicateIndex(config.near_duplicates, shared)
         for lot in _lots(chain(sample, entries)):
             _judge(lot, index, run)
+    report = run.builder.build(held=sweep.held if sweep is not None else None)
+    if pii is Pii.REDACT:  # nothing is left to do about what it held
+        report.recommendations = recommend(report.total, report.records_with)
     return BatchReport(
-        **run.builder.build().model_dump(),
+        **report.model_dump(),
         formats=dict(run.formats.most_common()),
         unreadable=run.unreadable,
         seconds=round(time.monotonic() - started, 3),
@@ -175,8 +187,9 @@ def _find_repeats(lot: list[_Entry], found: dict[int, Judged], index: DuplicateI
 
 def _tell_unreadable(file: _File, entry: Rejected, run: _Run) -> None:
     run.unreadable += 1
+    text = entry.text if run.sweep is None else run.sweep.swept_text(entry.text)
     if run.sinks.refused is not None:
-        run.sinks.refused(_place(file, entry) | {"reason": entry.reason, "text": entry.text})
+        run.sinks.refused(_place(file, entry) | {"reason": entry.reason, "text": text})
     if entry.fatal:
         run.sinks.trouble(f"{_named(file, entry)}: {entry.reason}")
 
@@ -184,6 +197,7 @@ def _tell_unreadable(file: _File, entry: Rejected, run: _Run) -> None:
 def _tell(file: _File, entry: Parsed | Ready, found: Judged, run: _Run) -> None:
     run.builder.add(found.issues, found.tokens)
     run.formats[found.format] += 1
+    instead = _redacted(entry, found, run.sweep) if run.sweep is not None else None
     if not found.issues:
         run.sinks.valid(found)
     elif run.sinks.refused is not None:
@@ -191,8 +205,18 @@ def _tell(file: _File, entry: Parsed | Ready, found: Judged, run: _Run) -> None:
         run.sinks.refused(
             _place(file, entry)
             | {"verdict": status_of(found.issues), "code": first.code, "detail": first.detail}
-            | {"issues": [issue.as_json() for issue in found.issues], "record": to_canonical(entry.trace)}
+            | {"issues": [issue.as_json() for issue in found.issues], "record": to_canonical(instead or entry.trace)}
         )
+
+
+def _redacted(entry: Parsed | Ready, found: Judged, sweep: Sweep) -> Trace | None:
+    """The record that is written instead, None where it is written as it is."""
+    trace = entry.trace
+    swept = sweep.swept(trace)
+    if swept is trace:
+        return None
+    found.source = dumps(swept)
+    return swept
 
 
 def _place(file: _File, entry: Parsed | Ready | Rejected) -> JsonDict:

@@ -255,5 +255,6 @@ class ReportBuilder:
         if tokens is not None:
             self._tokens.append(min(tokens, 0xFFFFFFFF))
 
-    def build(self, timestamp: datetime | None = None) -> HygieneReport:
-        return build_report(self.total, self.verdicts, self.records_with, summarise_tokens(self._tokens), timestamp)
+    def build(self, timestamp: datetime | None = None, held: Held | None = None) -> HygieneReport:
+        tokens = summarise_tokens(self._tokens)
+        return build_report(self.total, self.verdicts, self.records_with, tokens, timestamp, held)

@@ -57,7 +57,7 @@ def test_files_in_valid_and_rejected_records_and_a_report_out(tmp_path):
         "near_duplicates", "tokens", "pii", "secrets", "recommendations", "records_with", "formats", "unreadable",
         "seconds",
     }  # fmt: skip
-    assert (written["formats"], written["unreadable"], written["pii"]) == ({"chat": 3}, 1, None)
+    assert (written["formats"], written["unreadable"], written["pii"]) == ({"chat": 3}, 1, {})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["rejected.jsonl", "report.json", "rows.jsonl", "valid.jsonl"]
 
 

@@ -47,19 +47,28 @@ def label_of(key: str) -> str:
     return "" if key in _CARRIERS or not words else f"{words}: "
 
 
-def texts(trace: Trace) -> Iterator[Text]:
+_Pair = tuple[str, str]  # before and value of a ``Text``: a record has a hundred, most are never looked at
+
+
+def texts(trace: Trace) -> list[Text]:
     """Every text of the record, in order."""
-    for root, node in _roots(trace):
-        yield from _walk(node, label_of(root))
+    return [Text(*pair) for pair in _pairs(trace)]
 
 
 def findings(trace: Trace, detectors: Sequence[Detector] = ()) -> list[Seen]:
     """Everything found in the record's texts. Never raises, whatever the payload."""
-    every = list(texts(trace))
+    every = _pairs(trace)
     # One pass over all of them: a record without any finding, as most are, costs little more than this.
-    if not detectors and not rules_that_hit(encoded("\n".join([text.before + text.value for text in every]))):
+    if not detectors and not rules_that_hit(encoded("\n".join([before + value for before, value in every]))):
         return []
-    return [seen for text in every for seen in _found(text, detectors)]
+    return [seen for pair in every for seen in _found(Text(*pair), detectors)]
+
+
+def _pairs(trace: Trace) -> list[_Pair]:
+    found: list[_Pair] = []
+    for root, node in _roots(trace):
+        _walk(node, label_of(root), found)
+    return found
 
 
 def _found(text: Text, detectors: Sequence[Detector]) -> Iterator[Seen]:
@@ -88,8 +97,8 @@ def _roots(trace: Trace) -> Iterator[tuple[str, Any]]:
 
 
 def _inner(value: str) -> Any:
-    """The object or list that a text is, else None."""
-    if value[:1] not in "{[" or value[-1:] not in "}]":
+    """The object or list that a text (not an empty one) is, else None."""
+    if value[0] not in "{[" or value[-1] not in "}]":
         return None
     try:
         return decode_json(value)
@@ -97,24 +106,25 @@ def _inner(value: str) -> Any:
         return None
 
 
-def _walk(node: Any, before: str) -> Iterator[Text]:
-    if type(node) is str:
+def _walk(node: Any, before: str, found: list[_Pair]) -> None:
+    kind = type(node)
+    if kind is str:
         if node:
             inner = _inner(node)
             if inner is None:
-                yield Text(before, node)
+                found.append((before, node))
             else:
-                yield from _walk(inner, before)
-    elif type(node) is dict:
+                _walk(inner, before, found)
+    elif kind is dict:
         frame = _frame_of(node)
         for key, value in node.items():
             if key not in frame:
-                yield from _walk(value, label_of(key))
-    elif type(node) is list:
+                _walk(value, label_of(key), found)
+    elif kind is list:
         for value in node:
-            yield from _walk(value, before)
-    elif type(node) is int and not -_LONG_NUMBER < node < _LONG_NUMBER:
-        yield Text(before, str(node))
+            _walk(value, before, found)
+    elif kind is int and not -_LONG_NUMBER < node < _LONG_NUMBER:
+        found.append((before, str(node)))
 
 
 def _map(node: Any, before: str, change: Callable[[Text], str]) -> Any:

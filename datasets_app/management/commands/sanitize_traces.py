@@ -14,6 +14,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from datasets_app.core.batch import BatchReport, Sinks, sanitize_files
 from datasets_app.core.formats import AUTO, FORMATS
+from datasets_app.core.pii.kinds import KINDS, REVIEWED
+from datasets_app.core.pii.sweeping import Pii
 from datasets_app.core.records import encode_json
 from datasets_app.core.sanitizing import CODES, DEFAULT_THRESHOLD, SanitizeConfig
 from datasets_app.core.workers import WorkerLost
@@ -44,6 +46,13 @@ class Command(BaseCommand):
             metavar="0-1|off",
             help="similarity from which user texts are near duplicates",
         )
+        parser.add_argument(
+            "--pii",
+            default=Pii.REPORT.value,
+            choices=[choice.value for choice in Pii],
+            help="personal data and secrets: count the records that hold any (the default), put placeholders in their "
+            "place in all that is written, or do not look",
+        )
         parser.add_argument("--workers", type=int, metavar="N", help="processes that share the work (as many as cores)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -63,14 +72,19 @@ class Command(BaseCommand):
                 sinks.refused = lambda line: _write(rejected, encode_json(line))
             try:
                 report = sanitize_files(
-                    options["files"], config, format=options["format"], sinks=sinks, workers=_workers(options)
+                    options["files"],
+                    config,
+                    format=options["format"],
+                    pii=Pii(options["pii"]),
+                    sinks=sinks,
+                    workers=_workers(options),
                 )
             except WorkerLost as lost:
                 raise CommandError(str(lost)) from None
         if options["report"]:
             with _replacing(options["report"]) as target:
                 _write(target, report.model_dump_json(indent=2))
-        self.stdout.write(_summary(report))
+        self.stdout.write(_summary(report, Pii(options["pii"])))
         for sentence in troubles:
             self.stderr.write(sentence)
         if troubles:
@@ -123,9 +137,12 @@ def _write(target: IO[str] | None, line: str) -> None:
         write_line(target, line)
 
 
-def _summary(report: BatchReport) -> str:
+def _summary(report: BatchReport, pii: Pii) -> str:
     lines = [f"{report.valid:,} of {report.total:,} records are valid ({report.seconds:.1f} s)."]
     lines += [f"  {count:>9,}  {CODES[code][0]} ({code})" for code, count in report.errors_by_type.items()]
     if report.unreadable:
         lines.append(f"  {report.unreadable:>9,}  lines that could not be read")
+    for kind, count in {**(report.secrets or {}), **(report.pii or {})}.items():
+        done = "" if pii is not Pii.REDACT else ", redacted" if kind in REVIEWED else ", left as they are"
+        lines.append(f"  {count:>9,}  records with {KINDS[kind].many}{done}")
     return "\n".join(lines + report.recommendations)
