@@ -1,4 +1,4 @@
-"""Many records into the database at the cost of the database: COPY on PostgreSQL, one prepared INSERT on SQLite.
+"""Many records into the database at the cost of the database: COPY on PostgreSQL, few prepared INSERTs on SQLite.
 
 The ORM spends ten times as long on a row as either database does. Callers hold the dataset's turn (see
 ``counters.take_turn``) in a transaction of their own. What the drivers raise leaves here as Django's errors, which the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -103,14 +104,18 @@ def insert_records(rows: Sequence[NewRecord], bodies: Sequence[str]) -> range | 
                 for pair in zip(ids, bodies, strict=True):
                     copy.write_row(pair)
             return ids
-        at = connection.ops.adapt_datetimefield_value(rows[0].created_at)
-        marks = ", ".join(["?"] * (len(NewRecord._fields) + 1))
         # The driver's own cursor: Django's would log and convert every row.
         driver = connection.connection
-        driver.executemany(
-            f"INSERT INTO {_RECORDS} ({columns}) VALUES ({marks})",
-            [(pk, *row[:-1], at) for pk, row in zip(ids, rows, strict=True)],
-        )
+        at = connection.ops.adapt_datetimefield_value(rows[0].created_at)
+        # SQLite keeps a copy of each page that a statement with triggers touches, so a statement inserts many rows.
+        width = len(NewRecord._fields) + 1
+        marks = f"({', '.join('?' * width)})"
+        values = [(pk, *row[:-1], at) for pk, row in zip(ids, rows, strict=True)]
+        together = (connection.features.max_query_params or width) // width
+        for start in range(0, len(values), together):
+            part = values[start : start + together]
+            insert = f"INSERT INTO {_RECORDS} ({columns}) VALUES {', '.join([marks] * len(part))}"
+            driver.execute(insert, tuple(chain.from_iterable(part)))
         driver.executemany(f"INSERT INTO {_RAW} (record_id, body) VALUES (?, ?)", zip(ids, bodies, strict=True))
         return ids
 

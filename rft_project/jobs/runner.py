@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from rft_project.connections.scrub import scrub
 from rft_project.platforms.errors import PlatformError
 
-from . import bell, owner
+from . import bell, collecting, owner
 from .context import SLICE_SECONDS, JobContext
 from .lease import LEASE_SECONDS, Lease
 from .models import Job, JobEvent, State, as_json
@@ -71,7 +71,7 @@ def run(
     lease = Lease(job.pk, job.fence, cancel_requested=job.cancel_requested)
     context = JobContext(job, lease, slice_seconds=slice_seconds, listener=listener)
     try:
-        with lease.kept_alive() if keep_alive else nullcontext():
+        with lease.kept_alive() if keep_alive else nullcontext(), collecting.rarely():
             result = as_json(_handler(job.kind)(context))
         _finish(context, lease, State.SUCCEEDED, result=result)
     except Lost:
