@@ -100,7 +100,9 @@ def insert_records(rows: Sequence[NewRecord], bodies: Sequence[str]) -> range | 
             with cursor.copy(f"COPY {_RECORDS} ({columns}) FROM STDIN") as copy:
                 for pk, row in zip(ids, rows, strict=True):
                     copy.write_row((pk, *row))
-            with cursor.copy(f"COPY {_RAW} (record_id, body) FROM STDIN") as copy:
+            # binary: long texts are neither escaped nor searched for escapes
+            with cursor.copy(f"COPY {_RAW} (record_id, body) FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(["bigint", "text"])
                 for pair in zip(ids, bodies, strict=True):
                     copy.write_row(pair)
             return ids

@@ -91,7 +91,7 @@ class Rules:
                 most += sum(tokens.most_of(None, message.tool_calls) for message in messages if message.tool_calls)
             if most <= self._config.max_tokens:
                 return 0
-        return sum(tokens.count_parts(message.content, message.tool_calls) for message in messages)
+        return sum(tokens.count_parts(message.role, message.content, message.tool_calls) for message in messages)
 
 
 def _called(content: Any, calls: Any) -> bytes | None:

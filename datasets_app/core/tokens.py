@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from datasets_app.core.records import Trace, clean_text, encode_json
 from rft_project.platforms.types import text_of
 
 _ENCODING = "o200k_base"
+_SYSTEM = ("system", "developer")
+_REPEATED = 20_000  # characters
 
 
 @cache
@@ -39,13 +41,23 @@ def count_text(text: str) -> int:
 def count(trace: Trace) -> int:
     """Tokens of the prompt's messages: their texts, and their tool calls as compact JSON. Tool definitions,
     images and the few tokens each platform adds per message are not in it."""
-    return sum(count_parts(message.get("content"), message.get("tool_calls")) for message in trace.messages)
+    return sum(
+        count_parts(message.get("role"), message.get("content"), message.get("tool_calls"))
+        for message in trace.messages
+    )
 
 
-def count_parts(content: Any, calls: Any) -> int:
+def count_parts(role: Any, content: Any, calls: Any) -> int:
     """``count`` of one message."""
-    total = count_text(text_of(content))
+    text = text_of(content)
+    total = _count_again(text) if role in _SYSTEM and len(text) <= _REPEATED else count_text(text)
     return total + count_text(encode_json(calls)) if calls else total
+
+
+@lru_cache(maxsize=256)
+def _count_again(text: str) -> int:
+    """An application's records repeat its few system prompts."""
+    return count_text(text)
 
 
 def most(trace: Trace) -> int:

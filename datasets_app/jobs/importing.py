@@ -33,7 +33,8 @@ from datasets_app.storing import add_records
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, JobFailed
 
-BATCH = 1000  # records of one transaction
+BATCH = 2000  # records of one transaction, fewer where they are long: others wait for its end to write on SQLite
+_BATCH_BYTES = 16 << 20
 _THIS_LINE = b"the line being read"  # no key: those have 16 bytes
 
 
@@ -90,7 +91,7 @@ def _read_on(ctx: JobContext, batch: ImportBatch) -> None:
         limit=max(0, ctx.params["limit"] - read) if ctx.params.get("limit") else None,
         quick=QuickHere(batch.dataset.sanitizing),
     )
-    for chunk in whole_lines(reader, BATCH):
+    for chunk in whole_lines(reader, BATCH, _BATCH_BYTES):
         _commit_lines(ctx, batch, chunk, seen)
         ctx.check()
         if ctx.slice_over:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from datasets_app import services
 from datasets_app.core.reading_lines import TEXT_KEPT
+from datasets_app.jobs import importing
 from datasets_app.models import DatasetRecord, ImportBatch, RawRecord
 from datasets_app.sample import SAMPLE_PATH
 from tests.factories import import_file, make_dataset, record, write_lines
 from tests.worker import drain
 
+_RAW = RawRecord._meta.db_table
 pytestmark = pytest.mark.django_db
 
 QUESTION = "Where is the parcel I ordered last week?"
@@ -90,9 +93,21 @@ def test_the_command_refuses_a_field_without_a_name(workspace, tmp_path):
         call_command("import_traces", str(path), "--dataset", "Some", "--field", "metadata.team")
 
 
+def test_the_database_is_laid_out_for_long_texts():
+    on_sqlite = connection.vendor == "sqlite"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "PRAGMA page_size"
+            if on_sqlite
+            else f"SELECT attcompression FROM pg_attribute WHERE attname = 'body' AND attrelid = '{_RAW}'::regclass"
+        )
+        assert cursor.fetchone() == ((8192,) if on_sqlite else ("l",))  # lz4
+
+
 @pytest.mark.parametrize("slice_seconds", [0.0, 45.0])
-def test_slices_end_in_the_same_rows(workspace, slice_seconds):
-    """A slice of no time at all stops after each batch; the sample has two."""
+def test_slices_end_in_the_same_rows(workspace, monkeypatch, slice_seconds):
+    """A slice of no time at all stops after each batch; the sample has five."""
+    monkeypatch.setattr(importing, "BATCH", 200)
     dataset = make_dataset(workspace)
     batch = ImportBatch.objects.create(dataset=dataset, filename="s", path=str(SAMPLE_PATH), owned=False)
     services.start_import(batch, "auto", "", by=None)
@@ -103,7 +118,9 @@ def test_slices_end_in_the_same_rows(workspace, slice_seconds):
 
 
 @pytest.mark.parametrize("slice_seconds", [0.0, 45.0])
-def test_lines_that_hold_many_calls_are_never_cut_in_their_middle(workspace, tmp_path, slice_seconds):
+def test_lines_that_hold_many_calls_are_never_cut_in_their_middle(workspace, tmp_path, monkeypatch, slice_seconds):
+    monkeypatch.setattr(importing, "BATCH", 1000)
+
     def call(number: int) -> dict:
         asked = f"Question number {number} about a parcel?"
         return {

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from datasets_app import actions, services
+from datasets_app.jobs.importing import BATCH
 from datasets_app.models import Dataset, ImportBatch
 from rft_project.jobs import bell
 from rft_project.jobs.models import Job
@@ -22,7 +23,7 @@ from .harm import FAST, PATIENCE, Start, kill_while_it_works, lines_of_every_kin
 from .outcome import counts_of, rejected_of, rows_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-LINES = 6000  # enough that the last kill still meets work on a fast machine
+LINES = 10_000  # enough that the last kill still meets work on a fast machine
 Undisturbed = tuple[list[Any], dict[str, Any], list[Any]]
 
 
@@ -66,7 +67,7 @@ def power_cut(worker_cluster: Start, worker: WorkerProcess) -> Callable[[int], o
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "counts"), [(1, [0, 1000, 2000]), (2, [0, 1000])], ids=["worker", "host"])
+@pytest.mark.parametrize(("seed", "counts"), [(1, [0, BATCH, 2 * BATCH]), (2, [0, BATCH])], ids=["worker", "host"])
 def test_a_killed_import_ends_like_an_undisturbed_one(
     workspace: Any, worker_cluster: Start, file: Path, undisturbed: Undisturbed, seed: int, counts: list[int]
 ) -> None:
@@ -132,7 +133,7 @@ def test_an_import_whose_file_is_lost_says_so(workspace: Any, tmp_path: Path, fi
     job = services.start_import(batch, "auto", "", by=None)
     drain(limit=1, slice_seconds=0.0)  # one batch, then the next slice finds no file
     batch.refresh_from_db()
-    assert batch.position == 1000
+    assert batch.position == BATCH
     Path(batch.path).unlink()
     drain()
     job.refresh_from_db()

@@ -56,6 +56,16 @@ def test_a_record_counts_its_texts_and_its_tool_calls():
     assert count(Trace(None)) == 0
 
 
+def test_a_system_prompt_that_many_records_repeat_counts_in_each():
+    def said(role: object, text: str) -> Trace:
+        return Trace({"input": {"messages": [{"role": role, "content": text}]}})
+
+    texts = ["You help with refunds.", "You help with refunds!", "You help. " * 3000, "a\ud800b"]
+    expected = [len(oracle(text.replace("\ud800", "\ufffd"))) for text in texts]
+    for role in ("system", "system", "developer", "user", None, {"not": "a role"}):
+        assert [count(said(role, text)) for text in texts] == expected
+
+
 def test_real_texts_count_the_same():
     path = real("dev-labelled", "banking77_traces.jsonl")
     traces = [entry.trace for entry in read_traces(path, limit=500) if isinstance(entry, Parsed)]
