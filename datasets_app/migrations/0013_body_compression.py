@@ -15,7 +15,7 @@ def compress_faster(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets_app', '0011_consents'),
+        ('datasets_app', '0012_questions'),
     ]
 
     operations = [
