@@ -132,6 +132,7 @@ JOB_HANDLERS = {
     "scan_pii": "datasets_app.jobs.run_scan_pii",
     "topics": "datasets_app.jobs.run_topics",
     "categorize": "datasets_app.jobs.run_categorize",
+    "generate": "datasets_app.jobs.run_generate",
     "bulk": "datasets_app.jobs.run_bulk",
     "undo": "datasets_app.jobs.run_undo",
     "snapshot": "datasets_app.jobs.run_snapshot",

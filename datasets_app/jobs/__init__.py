@@ -5,6 +5,7 @@ from __future__ import annotations
 from .bulk import run_bulk, run_undo
 from .categorizing import run_categorize
 from .exporting import run_export
+from .generating import run_generate
 from .importing import run_import
 from .privacy import run_scan_pii
 from .rereading import run_reread
@@ -17,6 +18,7 @@ __all__ = [
     "run_bulk",
     "run_categorize",
     "run_export",
+    "run_generate",
     "run_import",
     "run_reread",
     "run_sanitize",

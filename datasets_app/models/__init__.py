@@ -1,10 +1,12 @@
 """The tables of datasets: ``records`` holds what there is, ``history`` what was done to it, ``exports`` the files,
-``findings`` which records hold personal data or secrets, ``reviewing`` what people are asked."""
+``findings`` which records hold personal data or secrets, ``reviewing`` what people are asked, ``generating`` the runs
+that wrote records of their own."""
 
 from __future__ import annotations
 
 from .exports import Export
 from .findings import Consent, Finding, FoundValue, FrozenFinding, Rescan, Vault
+from .generating import GenerationCall, GenerationRun
 from .history import (
     ActionRun,
     Change,
@@ -52,6 +54,8 @@ __all__ = [
     "Finding",
     "FoundValue",
     "FrozenFinding",
+    "GenerationCall",
+    "GenerationRun",
     "ImportBatch",
     "MadeRecord",
     "Question",

@@ -79,5 +79,16 @@ class LocalForm(CredentialsForm):
     api_key = _key("Key", "The ENGINE_KEY of that engine, where it has one. Kept encrypted.", required=False)
 
 
+class CompatibleForm(CredentialsForm):
+    base_url = forms.CharField(
+        label="Address", max_length=300, help_text="Where the server listens, such as http://127.0.0.1:11434/v1"
+    )
+    api_key = _key("Key", "Where the server asks for one. Kept encrypted.", required=False)
+
+
 #: kind of ``platforms.PLATFORMS`` -> its form.
-FORMS: dict[str, type[CredentialsForm]] = {"openai": OpenAIForm, "local": LocalForm}
+FORMS: dict[str, type[CredentialsForm]] = {
+    "openai": OpenAIForm,
+    "local": LocalForm,
+    "compatible": CompatibleForm,
+}

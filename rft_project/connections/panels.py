@@ -114,6 +114,9 @@ def offer(kind: str, today: date | None = None) -> Offer:
     if kind == "local":
         text = "An engine like the one of this server on another machine, such as one with a GPU."
         return Offer(kind, "Another local engine", text, "")
+    if kind == "compatible":
+        text = "Ollama, vLLM, llama.cpp or any other server of chat completions: its models answer prompts and help."
+        return Offer(kind, described.label, text, "")
     open_to_all = [m.label for m in described.models if m.access is Access.OPEN]
     existing = [m.label for m in described.models if m.access is Access.EXISTING]
     text = "Its models answer prompts with your key."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -25,6 +27,7 @@ ROLES = {
     "helper": "Names topics and sorts doubtful records. It reads message texts.",
     "judge": "Scores answers for graders that ask a model. It reads questions, answers and references.",
 }
+OPENAI_HOST = "api.openai.com"
 _MOST_NAMES = 20  # trainable models listed with a connection
 
 
@@ -156,11 +159,7 @@ def set_role(connection: Connection, role: str, model: str, *, by: Any) -> None:
     answer."""
     model = model.strip()[:200]
     if model:
-        question = SampleRequest(model=model, messages=[{"role": "user", "content": "Say yes."}], max_tokens=16)
-        try:
-            platform_for(connection).sample(question)
-        except (PlatformError, SealError) as problem:
-            raise Refused(f"{model} does not answer, so it was not saved: {scrub(str(problem))}") from None
+        _ask(connection, model)
     field = f"{role}_model"
     setattr(connection, field, model)
     connection.save(update_fields=[field])
@@ -170,6 +169,44 @@ def set_role(connection: Connection, role: str, model: str, *, by: Any) -> None:
 def with_role(workspace: Workspace, role: str) -> Connection | None:
     """The workspace's first connection that has a model for ``role``."""
     return workspace.connections.exclude(**{f"{role}_model": ""}).first()
+
+
+def connect_helper(workspace: Workspace, address: str, model: str, key: str = "", *, by: Any) -> Connection:
+    """A new connection to a server of chat completions, with ``model`` as the helper from now on.
+
+    ``address`` may be the bare host of the server. Raises Refused when it or the model does not answer.
+    """
+    parts = urlsplit(address.strip())
+    address = urlunsplit(parts._replace(path="/v1")) if parts.path in ("", "/") else address.strip()
+    kind = "openai" if parts.hostname == OPENAI_HOST else "compatible"
+    connection = Connection(workspace=workspace, kind=kind, name=_free_name(workspace, parts.hostname or "Helper"))
+    _set_checked(connection, {"base_url": address, **({"api_key": key} if key else {})}, by)
+    connection.helper_model = model.strip()[:200]
+    _ask(connection, connection.helper_model)
+    with transaction.atomic():
+        for other in workspace.connections.exclude(helper_model=""):
+            other.helper_model = ""  # a workspace has one helper
+            other.save(update_fields=["helper_model"])
+        connection.save(force_insert=True)
+        AuditEntry.write("add connection", connection, workspace=workspace, actor=by, detail=kind)
+        AuditEntry.write("set helper model", connection, workspace=workspace, actor=by, detail=connection.helper_model)
+    return connection
+
+
+def _ask(connection: Connection, model: str) -> None:
+    """One cheap real question. Raises Refused when there is no answer."""
+    question = SampleRequest(model=model, messages=[{"role": "user", "content": "Say yes."}], max_tokens=16)
+    try:
+        platform_for(connection).sample(question)
+    except (PlatformError, SealError) as problem:
+        raise Refused(f"{model} does not answer, so it was not saved: {scrub(str(problem))}", "model") from None
+
+
+def _free_name(workspace: Workspace, name: str) -> str:
+    """``name``, numbered where the workspace has it already."""
+    taken = set(workspace.connections.values_list("name", flat=True)) | {LOCAL_NAME}
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return name if name not in taken else next(other for other in numbered if other not in taken)
 
 
 class Sealed(Protocol):

@@ -165,12 +165,12 @@ def test_words_are_one_bounded_line_without_the_secret() -> None:
 
 
 def test_every_platform_can_be_built() -> None:
-    assert list(PLATFORMS) == ["local", "openai"]
+    assert list(PLATFORMS) == ["local", "openai", "compatible"]
     for kind, (label, _) in PLATFORMS.items():
         made = adapter(kind)
         assert (made.kind, made.label) == (kind, label)
-        assert build(kind, {"api_key": "k"}).kind == kind
-    with pytest.raises(PlatformError, match="There is no platform “mars”; known are local, openai"):
+        assert build(kind, {"api_key": "k", "base_url": "https://models.example.org/v1"}).kind == kind
+    with pytest.raises(PlatformError, match="There is no platform “mars”; known are local, openai, compatible"):
         build("mars", {})
 
 
