@@ -14,6 +14,7 @@ from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import UNKNOWN
 
 from .models import DUPLICATE, GENERATED, INVALID, MANUAL, TRACE, VALID, Dataset, DatasetRecord, Finding
+from .models.generating import KEY
 from .searching import search
 
 UNSORTED = "-"  # stands for "no topic yet", which no topic is called
@@ -32,6 +33,7 @@ class Where(BaseModel, frozen=True):
     format: str = ""
     review: str = ""
     batch: str = ""
+    run: str = ""  # primary key of a generation run
     pii: str = ""  # a kind of personal data or secrets that the records hold
     q: str = ""
 
@@ -49,8 +51,9 @@ class Where(BaseModel, frozen=True):
         for name, values in known.items():
             if given[name] not in values:
                 given[name] = ""
-        if not (given["batch"].isdecimal() and len(given["batch"]) < 19):
-            given["batch"] = ""
+        for name in ("batch", "run"):
+            if not (given[name].isdecimal() and len(given[name]) < 19):
+                given[name] = ""
         return cls(**{name: value[:200] for name, value in given.items()})
 
     @property
@@ -72,6 +75,8 @@ def narrowed(records: QuerySet[DatasetRecord], where: Where) -> QuerySet[Dataset
         records = records.filter(topic=None if where.topic == UNSORTED else where.topic)
     if where.batch:
         records = records.filter(batch_id=int(where.batch))
+    if where.run:
+        records = records.filter(source=GENERATED, import_key__startswith=f"{KEY}:{int(where.run)}:")
     if where.pii:
         held = Finding.objects.filter(value__kind=where.pii, value__false_alarm=False)
         records = records.filter(pk__in=held.values("record"))

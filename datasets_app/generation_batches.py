@@ -32,6 +32,9 @@ SHOWN = 300  # characters of a rejected message that are kept
 MEASURED = 2000  # records of a run that are measured
 
 
+_SURPLUS = Rejection("surplus", "The topic has all the records that the plan wants.")
+
+
 @dataclass
 class Found:
     """What an answer holds: rows to insert with their payloads, and what did not pass."""
@@ -85,8 +88,8 @@ class Desk:
 
     # --- one answer
 
-    def judged(self, call: GenerationCall) -> Found:
-        """Every message of the call's answer, checked in their order; what is more than was asked for is left out."""
+    def judged(self, call: GenerationCall, room: int) -> Found:
+        """Every message of the call's answer, checked in their order; at most ``room`` become records."""
         found, items = Found(), items_in(call.answer)
         if items is None:
             said = "The answer holds no messages in the form asked for"
@@ -98,7 +101,7 @@ class Desk:
             found.reject(Rejection("missing", f"{call.wanted} were asked for, {len(items)} came."), n=less)
         passed: list[tuple[int, Judged]] = []
         for place, item in enumerate(items):
-            outcome = self._outcome(call, place, item)
+            outcome = self._outcome(call, place, item) if len(passed) < room else _SURPLUS
             if isinstance(outcome, Rejection):
                 found.reject(outcome, item.text)
             else:

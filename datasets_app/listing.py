@@ -163,7 +163,7 @@ class Counted:
 
 def exact(where: Where) -> bool:
     """Do the counters know how many records these filters mean?"""
-    return not (where.q or where.format or where.batch)
+    return not (where.q or where.format or where.batch or where.run)
 
 
 def counted(dataset: Dataset, where: Where, counts: Counted, page: Listing) -> str:

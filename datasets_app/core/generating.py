@@ -22,6 +22,7 @@ from .coverage import CoverageReport
 GROWTH = 1.2  # the dataset a plan aims at, in records as they are now
 MAX_SYNTHETIC = 0.5  # share of the valid records that may be generated
 PER_CALL = 10  # messages asked for in one call
+FEWEST = 3  # fewer are not worth a call, and of one message all depends on one
 IN_FLIGHT = 8  # calls at once
 EXAMPLES = 5  # records shown in one call
 MOST = 5000  # records of one topic in one plan
@@ -244,7 +245,7 @@ def next_asks(plan: Plan, tallies: Tallies, possible: Mapping[str, Sequence[Stra
             if missing[topic.topic] <= 0 or not usable or len(found) >= most:
                 continue
             strategy = min(usable, key=lambda s: asked.get((topic.topic, s), 0))
-            number = min(PER_CALL, missing[topic.topic])
+            number = min(PER_CALL, max(FEWEST, missing[topic.topic]))
             missing[topic.topic] -= number
             asked[topic.topic, strategy] = asked.get((topic.topic, strategy), 0) + number
             found.append(Ask(topic, strategy, number))

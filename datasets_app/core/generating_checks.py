@@ -28,6 +28,7 @@ REASONS: dict[str, str] = {
     "near_copy_of_record": "Nearly a copy of a record",
     "copy_of_generated": "Repeats a generated message",
     "near_copy_of_generated": "Nearly repeats a generated message",
+    "surplus": "Not needed any more",
     "call_failed": "The call failed",
     "lost": "The answer was lost when the worker stopped",
 }

@@ -191,7 +191,8 @@ def _cut_off(body: str) -> Any:
     at = body.find("[") + 1
     if not at:
         return None
-    found, decoder = [], json.JSONDecoder()
+    found: list[Any] = []
+    decoder = json.JSONDecoder()
     while True:
         while at < len(body) and body[at] in " \t\r\n,":
             at += 1

@@ -204,7 +204,9 @@ class _Work:
 
     def _store(self, call: GenerationCall) -> None:
         """The records of an answer, with what did not pass, at once or not at all."""
-        found = self._desk.judged(call)
+        wanted = sum(topic.number for topic in self._plan.topics if topic.topic == call.topic)
+        room = max(0, wanted - valid_of(tallies_of(self._run.calls.all()), call.topic))
+        found = self._desk.judged(call, room)
         call.state, call.answer = State.STORED, ""
         call.generated, call.valid, call.rejected = found.generated, len(found.rows), found.rejected
         with self._ctx.batch(done=len(found.rows), note=self._note(call)):
