@@ -22,11 +22,12 @@ from datasets_app.core.generating import (
 )
 from datasets_app.core.readiness import DatasetFacts
 from datasets_app.core.topics import readable
-from rft_project.connections.models import AuditEntry, Connection, Workspace
+from rft_project.connections.models import AuditEntry
 from rft_project.jobs.models import Job, State, live_job
 from rft_project.jobs.services import HasPk, enqueue, retry
 from rft_project.web.text import percent, plural
 
+from .consent import Question, about_helper, helper_connection
 from .facts import coverage_report, dataset_facts, topic_counts
 from .models import GENERATED, VALID, Dataset, DatasetRecord, GenerationCall, GenerationRun
 from .models.generating import tallies_of
@@ -41,9 +42,10 @@ def lock_key(dataset: Dataset) -> str:
     return f"dataset:{dataset.pk}:{KIND}"
 
 
-def helper_connection(workspace: Workspace) -> Connection | None:
-    """The connection whose helper model writes the records."""
-    return workspace.connections.exclude(helper_model="").first()
+def question_about(dataset: Dataset, plan: Plan) -> Question | None:
+    """What a person has to decide about before the plan's examples may be sent; None where no record is sent."""
+    described = all(topic.strategy == Strategy.DESCRIPTION for topic in plan.topics)
+    return None if described else about_helper(dataset)
 
 
 # --- plans ------------------------------------------------------------------------------------------------------------
@@ -115,9 +117,12 @@ def usual_tokens(dataset: Dataset) -> float:
 def begin(dataset: Dataset, plan: Plan, *, by: HasPk | None) -> GenerationRun:
     """Queue a run; pressing twice with one plan finds the run that is at work. Raises Refused."""
     plan = checked(dataset, plan)
-    connection = helper_connection(dataset.workspace)
+    connection = helper_connection(dataset)
     if connection is None:
         raise Refused("No helper model is connected, and nothing is generated without one; connect one first.")
+    question = question_about(dataset, plan)
+    if question is not None:
+        raise Refused(f"{question.sentence} Decide about that first, or describe the topics and send no record.")
     stored = plan.model_dump(mode="json")
     with transaction.atomic():
         running = live_job(lock_key(dataset))

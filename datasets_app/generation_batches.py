@@ -12,10 +12,10 @@ import numpy as np
 from django.utils import timezone
 
 from datasets_app.core.categorizing import Assignment
-from datasets_app.core.fast import Judged, judged
 from datasets_app.core.generating import Quality, Strategy, self_similarity
 from datasets_app.core.generating_checks import Neighbours, Rejection, judge_text
 from datasets_app.core.generating_prompts import Item, Material, items_in
+from datasets_app.core.judging import Judged, judged
 from datasets_app.core.records import Trace, clean_text, encode_json, loads
 from datasets_app.core.topics_text import essences
 from datasets_app.embedding import topic_embeddings

@@ -16,7 +16,8 @@ from datasets_app.core.dedupe import SHARED_SAMPLE, Said
 from datasets_app.core.generating import Ask, Strategy, farthest_first, window
 from datasets_app.core.generating_checks import Known, Neighbours
 from datasets_app.core.generating_prompts import Material, tool_names
-from datasets_app.core.records import Trace, digest_of, loads, said, user_turns
+from datasets_app.core.identity import message_text
+from datasets_app.core.records import Trace, loads, user_turns
 from datasets_app.core.topics import Topic
 from datasets_app.core.topics_text import essences
 from datasets_app.models import GENERATED, VALID, Dataset, DatasetRecord
@@ -183,7 +184,7 @@ def _are_labels(found: Counter[str], records: int) -> bool:
 
 
 def _beginning(messages: Sequence[Message]) -> str:
-    return digest_of("".join(map(said, messages)))
+    return "\n".join(map(message_text, messages))
 
 
 def _instructions(messages: Sequence[Message]) -> list[Message]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .dedupe import DuplicateIndex, Match, Said, prints_of, shared_lines
-from .records import digest_of
+from .identity import digest_of, normal
 from .sanitizing import CODES, SanitizeConfig
 
 LEAST = 20  # characters
@@ -155,4 +155,4 @@ class Neighbours:
 
 
 def _of_text(text: str) -> Said:
-    return Said(digest_of(text), "", [text])
+    return Said(digest_of(normal(text.encode("utf-8", "surrogatepass"))), "", [text])

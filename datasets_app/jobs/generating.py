@@ -15,10 +15,11 @@ from django.db.models import Max
 from django.utils import timezone
 
 from datasets_app import actions
+from datasets_app.consent import refuse_unasked
 from datasets_app.core.generating import IN_FLIGHT, ROUND, Ask, Strategy, Tally, as_counts, next_asks, valid_of
 from datasets_app.core.records import clean_text
 from datasets_app.counters import take_turn
-from datasets_app.generation import possible_for, spent
+from datasets_app.generation import possible_for, question_about, spent
 from datasets_app.generation_batches import Desk, rejected_entry
 from datasets_app.helper_writing import Writer
 from datasets_app.models import GenerationCall, GenerationRun
@@ -43,6 +44,7 @@ def run_generate(ctx: JobContext) -> dict[str, Any]:
         raise JobFailed("This run was deleted meanwhile.", "deleted")
     if run.connection is None:
         raise JobFailed("The connection of the helper model was deleted; connect one and plan again.", "no_helper")
+    refuse_unasked(question_about(run.dataset, run.planned))
     ctx.progress.begin("Reading the records", done=_valid(run), total=run.planned.total)
     work = _Work(ctx, run)
     try:

@@ -29,7 +29,7 @@ from datasets_app.core.generating import (
 )
 from datasets_app.core.generating_checks import Known, Neighbours, judge_text, title_of
 from datasets_app.core.generating_prompts import Item, Material, items_in, request
-from datasets_app.core.records import digest_of
+from datasets_app.core.identity import digest_of, normal
 from datasets_app.core.sanitizing import SanitizeConfig
 from datasets_app.core.topics import Topic
 
@@ -280,7 +280,7 @@ def test_copies_are_told_from_what_is_new_and_named() -> None:
 
 
 def said(text: str) -> Said:
-    return Said(digest_of(text), "", [text])
+    return Said(digest_of(normal(text.encode())), "", [text])
 
 
 def judged(known: Neighbours, key: int, text: str) -> tuple[str, str]:
