@@ -86,8 +86,8 @@ def judge_text(text: str) -> Rejection | None:
         return Rejection("refusal", f"It refuses instead of asking: “{_quoted(text)}”.")
     if found := _ARTEFACT.search(text):
         return Rejection("artefact", f"It speaks as a model does: “{_quoted(found.group())}”.")
-    if found := _placeholder(text):
-        return Rejection("placeholder", f"It holds the placeholder “{_quoted(found)}”.")
+    if left := _placeholder(text):
+        return Rejection("placeholder", f"It holds the placeholder “{_quoted(left)}”.")
     if found := _LABEL.search(text):
         return Rejection("example_label", f"It begins with the label “{_quoted(found.group())}”.")
     return None
