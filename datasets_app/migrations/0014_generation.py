@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('connections', '0003_helper_model'),
-        ('datasets_app', '0012_questions'),
+        ('datasets_app', '0013_body_compression'),
         ('jobs', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
