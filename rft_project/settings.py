@@ -138,6 +138,7 @@ JOB_HANDLERS = {
     "snapshot": "datasets_app.jobs.run_snapshot",
     "search": "datasets_app.jobs.run_search",
     "export": "datasets_app.jobs.run_export",
+    "attack": "wizard_app.jobs.run_attack_job",
     "dry_run": "wizard_app.jobs.run_dry_run",
     "train": "wizard_app.jobs.run_train",
     "evaluate": "wizard_app.jobs.run_evaluate",

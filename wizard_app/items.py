@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from datasets_app.core.records import Trace, encode_json
-from datasets_app.core.rows import row_of
+from datasets_app.core.rows import item_of
 from datasets_app.core.tokens import count_text
 from datasets_app.models import Snapshot, SnapshotItem
 from graders_app.core.presets import PresetContext
@@ -19,7 +19,7 @@ MOST_ALLOWED = 200  # distinct answers up to which a task counts as choosing fro
 
 
 def rows_of(snapshot: Snapshot, part: str) -> list[JsonDict]:
-    return [row_of(item.trace) for item in snapshot.items.filter(part=part).order_by("pk").iterator()]
+    return [item_of(item.trace) for item in snapshot.items.filter(part=part).order_by("pk").iterator()]
 
 
 def reference_text(trace: Trace) -> str:

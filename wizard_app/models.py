@@ -92,6 +92,18 @@ class StepResult(models.Model):
         return f"{self.step} of {self.run}"
 
 
+class Attack(models.Model):
+    """The last attack on a run's grader. ``mark`` stands for the grader and the split that ``summary`` is about."""
+
+    run = models.OneToOneField(RFTJob, models.CASCADE, related_name="attack")
+    mark = models.CharField(max_length=32, blank=True)
+    summary = models.JSONField(default=dict)  # schemas.AttackSummary; empty until one has ended
+    job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True)
+
+    def __str__(self) -> str:
+        return f"attack on the grader of {self.run}"
+
+
 class Rollout(models.Model):
     """One answer of one model to one prompt, and its score.
 

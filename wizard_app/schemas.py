@@ -44,6 +44,34 @@ class GraderSummary(Stored):
     records: int = 0
 
 
+class FooledBy(Stored):
+    """One cheat: ``tried`` answers with a mean score, and the one that earned most. ``fooled``: see core.attacks."""
+
+    slug: str
+    title: str
+    trick: str
+    tried: int
+    mean: float
+    fooled: bool
+    components: dict[str, float] = {}
+    fooled_components: list[str] = []
+    prompt: str
+    answer: str
+    reward: float
+
+
+class AttackSummary(Stored):
+    """``honest``: mean score of the logged answers; ``length`` and ``format``: what their scores go along with."""
+
+    sentence: str
+    honest: float | None
+    honest_count: int
+    length: float | None
+    format: float | None
+    errors: int
+    cheats: list[FooledBy]
+
+
 class DryRunParams(Stored):
     """``size`` prompts, ``answers`` from the base model to each. ``max_tokens`` None: from the references' lengths."""
 

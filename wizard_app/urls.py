@@ -19,6 +19,7 @@ urlpatterns = [
     path("<int:pk>/sending/<str:step>/", pages.sending, name="sending"),
     path("<int:pk>/report.json", pages.report, name="report"),
     # live regions: path, view, URL name, partial and DOM id are one word
+    path("<int:pk>/regions/attack/", regions.attack, name="attack"),
     path("<int:pk>/regions/dry_run_work/", regions.dry_run_work, name="dry_run_work"),
     path("<int:pk>/regions/training/", regions.training, name="training"),
     path("<int:pk>/regions/comparison/", regions.comparison, name="comparison"),
@@ -26,6 +27,8 @@ urlpatterns = [
     path("<int:pk>/do/split/", commands.do_split, name="do_split"),
     path("<int:pk>/do/grader/", commands.do_grader, name="do_grader"),
     path("<int:pk>/do/trial/", commands.do_trial, name="do_trial"),
+    path("<int:pk>/do/attack/", commands.do_attack, name="do_attack"),
+    path("<int:pk>/do/stop-attack/", commands.do_stop_attack, name="do_stop_attack"),
     path("<int:pk>/do/dry-run/", commands.do_dry_run, name="do_dry_run"),
     path("<int:pk>/do/override/", commands.do_override, name="do_override"),
     path("<int:pk>/do/train/", commands.do_train, name="do_train"),

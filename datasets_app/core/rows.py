@@ -1,4 +1,4 @@
-"""A record in the two forms it travels in: the grader's item and the platform's training row."""
+"""A record as it travels: the platform's training row, which is the grader's item."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ RESERVED = frozenset({"messages", "tools"})  # keys of a row that are no item fi
 
 
 def item_of(trace: Trace) -> JsonDict:
-    """What a grader sees of a record."""
+    """One line of an RFT file, which is what a grader sees of a record: prompt, tools, and the fields that it reads.
+
+    The logged answer is not in it.
+    """
     fields = {name: value for name, value in trace.fields.items() if name not in RESERVED}
-    return make_item(fields, trace.messages, trace.reference_answer if trace.has_reference else None)
-
-
-def row_of(trace: Trace) -> JsonDict:
-    """One line of an RFT file: prompt, tools, and what the grader reads. The logged answer is not in it."""
-    row = item_of(trace)
-    return {**row, "tools": trace.tools} if trace.tools else row
+    item = make_item(fields, trace.messages, trace.reference_answer if trace.has_reference else None)
+    return {**item, "tools": trace.tools} if trace.tools else item

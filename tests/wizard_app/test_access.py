@@ -39,6 +39,7 @@ PAGES = {
     "dry_run_work": 303,
     "training": 303,
     "comparison": 303,
+    "attack": 303,
 }
 
 

@@ -13,12 +13,14 @@ from datasets_app import consent
 from datasets_app.consent import Question
 from rft_project.connections.models import Connection
 from wizard_app import flow
+from wizard_app.attacking import judge_connection
 from wizard_app.attempts import as_trained
 from wizard_app.models import RFTJob
 from wizard_app.receivers import question_about
 
 AGAIN = "again"  # the button that was pressed is the one that goes on with a failed job
-COMMANDS = {flow.DRY_RUN: "do_dry_run", flow.TRAIN: "do_train", flow.RESULTS: "do_compare"}
+ATTACK = "attack"  # no step of its own: it stands on the grader's page
+COMMANDS = {ATTACK: "do_attack", flow.DRY_RUN: "do_dry_run", flow.TRAIN: "do_train", flow.RESULTS: "do_compare"}
 _OURS = ("csrfmiddlewaretoken", "agreed")
 
 
@@ -54,11 +56,14 @@ def sending_panel(run: RFTJob, step: str, asked: Mapping[str, str]) -> SendingPa
     action = reverse(f"wizard:{COMMANDS[step]}", args=[run.pk])
     if AGAIN in asked:
         action = reverse("wizard:do_again", args=[run.pk, step])
-    return SendingPanel(run, question, action, fields, reverse(f"wizard:{step}", args=[run.pk]))
+    page = flow.GRADER if step == ATTACK else step
+    return SendingPanel(run, question, action, fields, reverse(f"wizard:{page}", args=[run.pk]))
 
 
 def _connection(run: RFTJob, step: str, model: str) -> Connection | None:
     """The one that was chosen with the model of a dry run, else the run's; the training's where it was trained."""
+    if step == ATTACK:
+        return judge_connection(run)
     if step == flow.DRY_RUN and model:
         chosen = [one for one in run.workspace.connections.all() if str(one.pk) == model.partition("|")[0]]
         return chosen[0] if chosen else None

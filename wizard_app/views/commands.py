@@ -12,9 +12,10 @@ from rft_project.jobs.services import request_cancel
 from rft_project.platforms.errors import PlatformError
 from rft_project.web.http import Request
 from rft_project.web.regions import region
-from wizard_app import access, flow, forms, grading, services
+from wizard_app import access, attacking, flow, forms, grading, services
+from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.choices import grader_panel, model_choices, train_form
-from wizard_app.panels.sending import question_url
+from wizard_app.panels.sending import ATTACK, question_url
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
 
 REFUSALS = (services.Refused, PlatformError, GraderError)
@@ -56,6 +57,26 @@ def do_trial(request: Request, pk: int):
     trial = grading.trial(run, form.cleaned_data["item"], form.cleaned_data["answer"]) if form.is_valid() else None
     context = {"run": run, "panel": grader_panel(run), "trial": trial}
     return region(request, "wizard_app/_trial.html", context, page=reverse("wizard:grader", args=[pk]))
+
+
+@require_POST
+def do_attack(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    try:
+        attacking.start_attack(run, by=request.user, agreed=request.POST.get("agreed", ""))
+    except Unasked:
+        return redirect(question_url(run, ATTACK, request.POST))
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect(f"{reverse('wizard:grader', args=[pk])}#attack")
+
+
+@require_POST
+def do_stop_attack(request: Request, pk: int):
+    job = attack_panel(access.run(request.user, pk)).job
+    if job is not None:
+        request_cancel(job)
+    return redirect(f"{reverse('wizard:grader', args=[pk])}#attack")
 
 
 @require_POST

@@ -13,6 +13,7 @@ from wizard_app import access, flow, forms, reports, services
 from wizard_app import playground as playing
 from wizard_app.models import RFTJob
 from wizard_app.panels import frame
+from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.choices import grader_panel, model_choices, split_panel, train_form
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
 from wizard_app.panels.results import results_panel
@@ -60,7 +61,8 @@ def grader(request: Request, pk: int):
     run = access.run(request.user, pk)
     if flow.state_of(run, flow.GRADER).closed:
         return redirect("wizard:run", pk)
-    return render(request, "wizard_app/grader.html", {**frame.page(run, flow.GRADER), "panel": grader_panel(run)})
+    panels = {"panel": grader_panel(run), "attack": attack_panel(run)}
+    return render(request, "wizard_app/grader.html", {**frame.page(run, flow.GRADER), **panels})
 
 
 @require_GET
@@ -121,7 +123,8 @@ def sending(request: Request, pk: int, step: str):
     panel = sending_panel(run, step, request.GET)
     if panel is None:
         return redirect("wizard:run", pk)
-    return render(request, "wizard_app/sending.html", {**frame.page(run, step), "panel": panel})
+    here = step if step in flow.BY_SLUG else flow.GRADER
+    return render(request, "wizard_app/sending.html", {**frame.page(run, here), "panel": panel})
 
 
 @require_GET

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_GET
 from rft_project.web.http import Request
 from rft_project.web.regions import Work, work_region
 from wizard_app import access
+from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.dry_run import work_panel
 from wizard_app.panels.results import results_panel
 from wizard_app.panels.training import training_panel
@@ -14,6 +15,12 @@ from wizard_app.panels.training import training_panel
 
 def _of_step(request: Request, pk: int, template: str, panel: Work, step: str) -> HttpResponse:
     return work_region(request, template, panel, page=reverse(f"wizard:{step}", args=[pk]))
+
+
+@require_GET
+def attack(request: Request, pk: int):
+    panel = attack_panel(access.run(request.user, pk))
+    return _of_step(request, pk, "wizard_app/_attack.html", panel, "grader")
 
 
 @require_GET

@@ -14,7 +14,7 @@ import msgspec
 
 from datasets_app.core.exporting.base import Columns, Entry, Limits, Rendered, Rule
 from datasets_app.core.records import Trace, clean_json, encode_json, tool_calls_of
-from datasets_app.core.rows import RESERVED, row_of
+from datasets_app.core.rows import RESERVED, item_of
 from rft_project.platforms.types import JsonDict, Message, text_of
 
 FILE_BYTES = 512 * 1024 * 1024
@@ -118,7 +118,7 @@ def render(dialect: Dialect, entry: Entry, columns: Columns) -> Rendered:
 
 def platform_row(dialect: Dialect, entry: Entry) -> tuple[JsonDict, list[str]]:
     """The training row in the platform's words, and notes on what was done to it."""
-    row, notes = row_of(entry.trace), []
+    row, notes = item_of(entry.trace), []
     row["messages"] = [_message(dialect, message) for message in row["messages"]]
     if any(message.keys() - dialect.message_keys for message in entry.trace.messages):
         notes.append("keys_left_out")

@@ -21,7 +21,7 @@ from datasets_app.core.exporting.report import Tally, findings, too_little, too_
 from datasets_app.core.exporting.tables import guarded, survey
 from datasets_app.core.reading import Parsed, read_traces
 from datasets_app.core.records import Trace, from_canonical
-from datasets_app.core.rows import row_of
+from datasets_app.core.rows import item_of
 
 from .strategies import any_json, any_text, objects
 
@@ -98,7 +98,7 @@ def test_importing_a_canonical_file_gives_the_records_back(tmp_path_factory: Any
 def test_the_openai_row_is_the_training_row_with_a_developer_and_without_the_answer() -> None:
     given = trace(tools=[TOOL], fields={"priority": 3})
     assert row(OPENAI, given) == {
-        **row_of(given),
+        **item_of(given),
         "messages": [{**SYSTEM, "role": "developer"}, USER],
     }
     assert row(OPENAI, given) == {
