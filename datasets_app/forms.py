@@ -6,13 +6,11 @@ from decimal import Decimal
 
 from django import forms
 
-from datasets_app.core import topics as trees
 from datasets_app.core.exporting.catalogue import FORMATS
 from datasets_app.core.formats import AUTO, TABLE
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.preview import Preview
 from datasets_app.core.sanitizing import DEFAULT_THRESHOLD, SanitizeConfig
-from datasets_app.core.topic_templates import TEMPLATES
 from rft_project.web.forms import StudioForm
 from rft_project.web.text import plural
 
@@ -212,33 +210,6 @@ class SanitizeForm(StudioForm):
 
     def clean_allowed_roles(self) -> list[str]:
         return words_in(self.cleaned_data["allowed_roles"])
-
-
-class TopicsForm(StudioForm):
-    """How the tree is made: from the data, or from a template."""
-
-    template = forms.ChoiceField(label="Template", required=False, initial="")
-    clusters = forms.IntegerField(
-        label="Number of topics", required=False, min_value=2, max_value=60, help_text="Empty: the data decide."
-    )
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        set_choices(self.fields["template"], [("", "Choose one"), *((t.key, t.title) for t in TEMPLATES.values())])
-
-
-class EditTopicForm(StudioForm):
-    """One edit of the tree. ``edit`` says which; the others are its operands."""
-
-    edit = forms.ChoiceField(choices=[(e, e) for e in ("add", "change", "merge", "delete", "undo")])
-    name = forms.CharField(required=False, max_length=trees.MAX_NAME)
-    new_name = forms.CharField(label="Name", required=False, max_length=trees.MAX_NAME)
-    description = forms.CharField(label="Description", required=False, max_length=500)
-    keywords = forms.CharField(label="Keywords", required=False, max_length=2000, help_text="Separated by commas.")
-    into = forms.CharField(required=False, max_length=trees.MAX_NAME)
-
-    def keyword_list(self) -> list[str]:
-        return words_in(self.cleaned_data["keywords"])
 
 
 class ExportForm(StudioForm):

@@ -2,70 +2,125 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 
-from datasets_app.core import topic_edits, topics
+from datasets_app.core import topics
+from datasets_app.core.records import encode_json
+from datasets_app.core.topic_edits import Edit
 from datasets_app.core.topic_templates import TEMPLATES
-from datasets_app.core.topics import TopicTree
+from datasets_app.core.topics import TopicTree, readable
 from rft_project.jobs.services import HasPk
+from rft_project.web.text import plural
 
 from .actions import CATEGORIZE, start
-from .forms import EditTopicForm
-from .models import Dataset, DatasetRecord
+from .models import VALID, Dataset, DatasetRecord, TopicEdit
 from .services import Refused
+from .topic_forms import EditTopicForm
+from .tree_editing import EDITS, Scope
 
 REMEMBERED = 20  # edits that can be undone
+TAUGHT = 20  # records of a topic that are kept as its examples
 OPEN = {"topic": None, "confidence": None, "method": "", "needs_review": False}  # to be sorted again
+MEANWHILE = "Somebody else changed the topics meanwhile; look at them and make your change again."
+Moves = Mapping[str, str | None]
+Keys = dict[str, list[int]]
 
 
-def replace_tree(dataset: Dataset, tree: TopicTree, sentence: str, moves: dict[str, str | None] | None = None) -> None:
+class Done(NamedTuple):
+    """What an edit did, in a sentence, and the topic to look at next ('': none)."""
+
+    sentence: str
+    topic: str
+
+
+def mark_of(dataset: Dataset) -> str:
+    """Tells one state of the tree from another; the order of the topics counts."""
+    state = encode_json([dataset.topic_hierarchy, dataset.topic_order], sort=True)
+    return blake2b(state.encode(), digest_size=8).hexdigest()
+
+
+def replace_tree(
+    dataset: Dataset,
+    tree: TopicTree,
+    sentence: str,
+    moves: Moves | None = None,
+    *,
+    by: HasPk | None = None,
+    examples: Mapping[str, list[int]] | None = None,
+) -> None:
     """Store ``tree``; records move as ``moves`` says (None: to be sorted again), what people decided included.
 
-    ``dataset`` holds the tree that the new one was made from. Raises Refused where somebody else changed it meanwhile.
+    ``dataset`` holds the tree that the new one was made from; ``examples``: ids of records that new leaves were made
+    from. Raises Refused where somebody else changed the tree meanwhile.
     """
     moves = moves or {}
     with transaction.atomic():
-        before = {
-            "tree": dataset.topic_hierarchy,
-            "targets": dataset.topic_targets,
-            "sentence": sentence,
-            "by_hand": _decided_by_hand(dataset, tree, moves),
-        }
-        history = [*dataset.topic_history, before][-REMEMBERED:]
-        _store(dataset, tree, history, _moved_targets(dataset, tree, moves))
+        edit = TopicEdit(
+            dataset=dataset,
+            sentence=sentence[:300],
+            tree=dataset.topic_hierarchy,
+            order=dataset.topic_order,
+            targets=dataset.topic_targets,
+            examples=dataset.topic_examples,
+            by_hand=_decided_by_hand(dataset, tree, moves),
+            back=_ways_back(dataset.topics, moves),
+            by_id=by.pk if by else None,
+        )
+        _store(dataset, tree, _moved_targets(dataset, tree, moves), _moved_examples(dataset, tree, moves, examples))
+        edit.save(force_insert=True)
+        _forget_oldest(dataset)
         for old, new in moves.items():
             dataset.records.filter(topic=old).update(**OPEN if new is None else {"topic": new})
         _stray(dataset, tree).update(**OPEN)
     dataset.refresh_from_db()
 
 
-def _store(dataset: Dataset, tree: TopicTree, history: list[Any], targets: dict[str, float]) -> None:
+def _store(dataset: Dataset, tree: TopicTree, targets: Mapping[str, float], examples: Mapping[str, list[int]]) -> None:
     """Only over the tree that was seen: an edit made meanwhile would be lost without a word."""
-    stored = Dataset.objects.filter(pk=dataset.pk, topic_hierarchy=dataset.topic_hierarchy).update(
-        topic_hierarchy=tree.to_json() if tree.topics else {}, topic_history=history, topic_targets=targets
+    seen = Dataset.objects.filter(
+        pk=dataset.pk, topic_hierarchy=dataset.topic_hierarchy, topic_order=dataset.topic_order
     )
-    if not stored:
-        raise Refused("Somebody else changed the topics meanwhile; look at them and make your change again.")
+    if not seen.update(
+        topic_hierarchy=tree.to_json() if tree.topics else {},
+        topic_order=tree.roots(),
+        topic_targets=targets,
+        topic_examples=examples,
+    ):
+        raise Refused(MEANWHILE)
+
+
+def _forget_oldest(dataset: Dataset) -> None:
+    kept = dataset.topic_edits.values_list("pk", flat=True)[:REMEMBERED]
+    dataset.topic_edits.exclude(pk__in=list(kept)).delete()
 
 
 def _stray(dataset: Dataset, tree: TopicTree) -> QuerySet[DatasetRecord]:
     """Records whose topic is no leaf of ``tree``."""
-    return dataset.records.exclude(topic=None).exclude(topic__in=[*tree.leaves(), topics.UNKNOWN])
+    stored = set(dataset.record_counts.order_by().values_list("topic", flat=True).distinct())
+    return dataset.records.filter(topic__in=stored - {*tree.leaves(), topics.UNKNOWN, ""})
 
 
-def _decided_by_hand(dataset: Dataset, tree: TopicTree, moves: dict[str, str | None]) -> dict[str, list[int]]:
+def _decided_by_hand(dataset: Dataset, tree: TopicTree, moves: Moves) -> Keys:
     """Records that people sorted and that are about to move, by topic: undoing the edit gives them back."""
     leaving = dataset.records.filter(topic__in=list(moves)) | _stray(dataset, tree)
-    found: dict[str, list[int]] = {}
+    found: Keys = {}
     for topic, pk in leaving.filter(method="manual").values_list("topic", "pk"):
         found.setdefault(str(topic), []).append(pk)
     return found
 
 
-def _moved_targets(dataset: Dataset, tree: TopicTree, moves: dict[str, str | None]) -> dict[str, float]:
+def _ways_back(tree: TopicTree, moves: Moves) -> dict[str, str]:
+    """{new: old} where one topic's records alone go to a topic that was not there."""
+    targets = [new for new in moves.values() if new is not None]
+    return {new: old for old, new in moves.items() if new and new not in tree.topics and targets.count(new) == 1}
+
+
+def _moved_targets(dataset: Dataset, tree: TopicTree, moves: Moves) -> dict[str, float]:
     """Targets go where the records go: a renamed topic keeps its target, merged ones add up."""
     targets: dict[str, float] = {}
     leaves = set(tree.leaves())
@@ -76,59 +131,92 @@ def _moved_targets(dataset: Dataset, tree: TopicTree, moves: dict[str, str | Non
     return targets
 
 
+def _moved_examples(dataset: Dataset, tree: TopicTree, moves: Moves, fresh: Mapping[str, Iterable[int]] | None) -> Keys:
+    """Examples go where the records go."""
+    leaves, found = set(tree.leaves()), Keys()
+    moved = [(moves.get(name, name), keys) for name, keys in dataset.topic_examples.items()]
+    for at, keys in [*(fresh or {}).items(), *moved]:
+        if at in leaves:
+            found[at] = list(dict.fromkeys([*found.get(at, []), *keys]))[:TAUGHT]
+    return found
+
+
+def replace_with(dataset: Dataset, tree: TopicTree, sentence: str, *, by: HasPk | None) -> None:
+    """Another tree altogether; topics called alike keep their records until all are sorted anew. Raises Refused."""
+    replace_tree(dataset, tree, sentence, by=by)
+    if tree.topics:
+        start(dataset, CATEGORIZE, {}, by=by)
+
+
 def use_template(dataset: Dataset, slug: str, *, by: HasPk | None) -> None:
-    """Take a template's tree and sort the records into it."""
+    """Take a template's tree and sort the records into it. Raises Refused."""
     template = TEMPLATES[slug]
-    replace_tree(dataset, template.tree, f"The template “{template.title}” replaced the topics.")
-    start(dataset, CATEGORIZE, {}, by=by)
+    replace_with(dataset, template.tree, f"The template “{template.title}” replaced the topics.", by=by)
 
 
-def apply(dataset: Dataset, form: EditTopicForm, *, by: HasPk | None) -> str:
-    """One edit from the page; returns a sentence. Raises Refused."""
+def replace_as_seen(dataset: Dataset, given: Mapping[str, Any], seen: str, *, by: HasPk | None) -> None:
+    """Take the tree of a ``ReplaceForm``, if the topics are still those it was compared with. Raises Refused."""
+    if seen and seen != mark_of(dataset):
+        raise Refused(MEANWHILE)
+    replace_with(dataset, given["tree"], f"{given['source']} replaced the topics.", by=by)
+
+
+def apply(dataset: Dataset, form: EditTopicForm, *, by: HasPk | None) -> Done:
+    """One edit from the page, made from the tree that the form was drawn for. Raises Refused."""
     values = form.cleaned_data
+    if values["seen"] and values["seen"] != mark_of(dataset):
+        raise Refused(MEANWHILE)
     if values["edit"] == "undo":
-        return _undo(dataset, by)
+        return Done(_undo(dataset, by), "")
+    tree = dataset.topics
     try:
-        sentence = _edit(dataset, form)
+        made = EDITS[values["edit"]](tree, values)
     except topics.TopicError as error:
         raise Refused(str(error)) from None
+    sentence = f"{made.edit.sentence} {_fate(dataset, tree, made.edit)}".strip()
+    if made.edit.tree != tree or made.edit.tree.roots() != tree.roots():
+        replace_tree(dataset, made.edit.tree, made.edit.sentence, made.edit.moves, by=by)
+        sort_again(dataset, made.scope, by=by)
+    return Done(sentence, made.topic)
+
+
+def _fate(dataset: Dataset, tree: TopicTree, edit: Edit) -> str:
+    """What happens to the records, where they do not simply go along with their topic."""
+    counted = dataset.record_counts.filter(verdict=VALID, topic__in=list(edit.moves)).order_by()
+    counts = dict(counted.values_list("topic").annotate(n=Sum("n")))
+    parts = []
+    if opened := sum(n for name, n in counts.items() if edit.moves[name] is None):
+        parts.append(f"{plural(opened, 'record')} {'is' if opened == 1 else 'are'} sorted again.")
+    for target in {new for new in edit.moves.values() if new in tree.topics}:
+        came = sum(n for name, n in counts.items() if edit.moves[name] == target)
+        parts.append(f"{plural(came, 'record')} went to {readable(str(target))}.")
+    return " ".join(parts)
+
+
+def sort_again(dataset: Dataset, scope: Scope, *, by: HasPk | None) -> None:
+    """Sort what an edit left open, or what it may have given another place; nothing where it did neither."""
+    if not dataset.topics.topics or scope is Scope.NOTHING:
+        return
+    if scope is Scope.OPEN and not dataset.record_counts.filter(verdict=VALID, topic="").exists():
+        return
     start(dataset, CATEGORIZE, {}, by=by)
-    return sentence
-
-
-def _edit(dataset: Dataset, form: EditTopicForm) -> str:
-    values, tree = form.cleaned_data, dataset.topics
-    name, new = values["name"], topics.snake_name(values["new_name"])
-    if values["edit"] == "add":
-        edit = topic_edits.add(tree, new, description=values["description"], keywords=form.keyword_list())
-    elif values["edit"] == "merge":
-        if not values["into"]:
-            raise Refused("Choose the topic that the records go to, then merge.")
-        edit = topic_edits.merge(tree, [name, values["into"]], values["into"])
-    elif values["edit"] == "delete":
-        edit = topic_edits.delete(tree, name, records_to=values["into"] or None)
-    else:
-        edit = topic_edits.rename(tree, name, new)
-        described = topic_edits.describe(edit.tree, new, values["description"])
-        worded = topic_edits.set_keywords(described.tree, new, form.keyword_list())
-        edit = topic_edits.Edit(worded.tree, edit.moves, edit.sentence if new != name else f"{name} was changed.")
-    replace_tree(dataset, edit.tree, edit.sentence, edit.moves)
-    return edit.sentence
 
 
 def _undo(dataset: Dataset, by: HasPk | None) -> str:
-    if not dataset.topic_history:
+    last = dataset.topic_edits.first()
+    if last is None:
         raise Refused("There is nothing to undo.")
-    last = dataset.topic_history[-1]
-    tree = topics.parse_tree(last["tree"]) if last["tree"] else TopicTree()
+    tree = (topics.parse_tree(last.tree) if last.tree else TopicTree()).ordered(last.order)
     with transaction.atomic():
-        _store(dataset, tree, dataset.topic_history[:-1], last.get("targets", dataset.topic_targets))
+        _store(dataset, tree, last.targets, last.examples)
+        last.delete()
+        for new, old in last.back.items():
+            dataset.records.filter(topic=new).update(topic=old)
         _stray(dataset, tree).update(**OPEN)
-        for topic, keys in last.get("by_hand", {}).items():
+        for topic, keys in last.by_hand.items():
             for at in range(0, len(keys), 500):
                 mine = dataset.records.filter(pk__in=keys[at : at + 500])
                 mine.update(topic=topic, method="manual", confidence=1.0, needs_review=False)
-        if tree.topics:
-            start(dataset, CATEGORIZE, {}, by=by)
-    dataset.refresh_from_db()
-    return f"Undone: {last['sentence']}"
+        dataset.refresh_from_db()
+        sort_again(dataset, Scope.OPEN, by=by)
+    return f"Undone: {last.sentence}"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import commands, exporting, pages, privacy, regions, rejected, reviewing, uploads, workbench
+from .views import commands, exporting, pages, privacy, regions, rejected, reviewing, topics, uploads, workbench
 
 app_name = "datasets"
 
@@ -17,7 +17,10 @@ urlpatterns = [
     path("<int:pk>/report/", pages.report, name="report"),
     path("<int:pk>/report.<str:form>", pages.download_report, name="download_report"),
     path("<int:pk>/privacy/", privacy.privacy, name="privacy"),
-    path("<int:pk>/topics/", pages.topics, name="topics"),
+    path("<int:pk>/topics/", topics.topics, name="topics"),
+    path("<int:pk>/topics/<slug:name>/", topics.topic, name="topic"),
+    path("<int:pk>/topic_sources/", topics.topic_sources, name="topic_sources"),
+    path("<int:pk>/topics.json", topics.export_topics, name="export_topics"),
     path("<int:pk>/review/", reviewing.review, name="review"),
     path("<int:pk>/records/", workbench.records, name="records"),
     path("<int:pk>/records/change/", workbench.bulk_change, name="bulk_change"),
@@ -57,7 +60,7 @@ urlpatterns = [
     path("<int:pk>/run/redact/", privacy.run_redact, name="run_redact"),
     path("<int:pk>/false_alarms/", privacy.set_false_alarms, name="set_false_alarms"),
     path("<int:pk>/helper_consent/", privacy.set_helper_consent, name="set_helper_consent"),
-    path("<int:pk>/run/topics/", commands.run_topics, name="run_topics"),
+    path("<int:pk>/run/topics/", topics.run_topics, name="run_topics"),
     path("<int:pk>/run/categorize/", commands.run_categorize, name="run_categorize"),
     path("<int:pk>/again/<str:action>/", commands.again, name="again"),
     path("<int:pk>/stop/<str:action>/", commands.stop, name="stop"),
@@ -70,7 +73,8 @@ urlpatterns = [
     path("<int:pk>/stop_bulk/", workbench.stop_bulk, name="stop_bulk"),
     path("<int:pk>/changes/<int:change_pk>/undo/", workbench.undo_change, name="undo_change"),
     path("<int:pk>/changes/<int:change_pk>/again/", workbench.change_again, name="change_again"),
-    path("<int:pk>/topics/edit/", commands.edit_topics, name="edit_topics"),
+    path("<int:pk>/edit_topics/", topics.edit_topics, name="edit_topics"),
+    path("<int:pk>/replace_topics/", topics.replace_topics, name="replace_topics"),
     path("<int:pk>/targets/", commands.set_targets, name="set_targets"),
     path("<int:pk>/review/<int:record_pk>/answer/", reviewing.answer, name="answer"),
     path("<int:pk>/review/<int:record_pk>/skip/", reviewing.skip, name="skip"),

@@ -6,9 +6,11 @@ All raise :class:`TopicError` with one sentence when the edit cannot be.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from .topics import MAX_KEYWORDS, TopicError, TopicTree, check_name, clean_keywords, parse_tree, readable
+
+Way = Literal["up", "down", "in", "out"]
 
 
 class Edit(NamedTuple):
@@ -164,8 +166,7 @@ def delete(tree: TopicTree, name: str, *, records_to: str | None = None, keep_su
 
 def reorder(tree: TopicTree, names: Sequence[str], parent: str | None = None) -> Edit:
     """The children of ``parent`` (``None``: the top level) in the order of ``names``, which must be all of them."""
-    now = tree.roots() if parent is None else list(tree.require(parent).subtopics)
-    if sorted(names) != sorted(now):
+    if sorted(names) != sorted(tree.level(parent)):
         raise TopicError("The new order must name every topic of this level once: reload the page and try again.")
     entries = tree.to_json()["topics"]
     if parent is not None:
@@ -174,6 +175,59 @@ def reorder(tree: TopicTree, names: Sequence[str], parent: str | None = None) ->
         rest = {key: entry for key, entry in entries.items() if key not in names}
         entries = {**{key: entries[key] for key in names}, **rest}
     return Edit(parse_tree({"version": tree.version, "topics": entries}), {}, "Changed the order of topics.")
+
+
+def place(tree: TopicTree, name: str, parent: str | None, before: str | None = None) -> Edit:
+    """The topic, with all under it, among the children of ``parent``: in front of ``before``, or last (``None``)."""
+    nested = nest(tree, name, parent)
+    others = [other for other in nested.tree.level(parent) if other != name]
+    if before is not None and before not in others:
+        raise TopicError(f'"{before}" is not on this level any more: reload the page and try again.')
+    at = others.index(before) if before is not None else len(others)
+    placed = reorder(nested.tree, [*others[:at], name, *others[at:]], parent).tree
+    if parent != tree.topics[name].parent_topic:
+        return Edit(placed, nested.moves, nested.sentence)
+    where = f"in front of {readable(before)}" if before is not None else "to the end of its level"
+    return Edit(placed, {}, f"Moved {readable(name)} {where}.")
+
+
+def shift(tree: TopicTree, name: str, way: Way) -> Edit:
+    """One step: ``up`` or ``down`` among its neighbours, ``in`` under the one above it, ``out`` one level up."""
+    parent = tree.require(name).parent_topic
+    level = tree.level(parent)
+    at = level.index(name)
+    if way == "out":
+        if parent is None:
+            raise TopicError(f"{readable(name)} is at the top level already.")
+        above = tree.topics[parent].parent_topic
+        return place(tree, name, above, _after(tree.level(above), parent))
+    if way in ("up", "in") and at == 0:
+        raise TopicError(f"{readable(name)} is the first of its level already.")
+    if way == "in":
+        return nest(tree, name, level[at - 1])
+    if way == "up":
+        return place(tree, name, parent, level[at - 1])
+    if at == len(level) - 1:
+        raise TopicError(f"{readable(name)} is the last of its level already.")
+    return place(tree, name, parent, _after(level, level[at + 1]))
+
+
+def split(tree: TopicTree, name: str, parts: Sequence[tuple[str, str, Sequence[str]]]) -> Edit:
+    """New subtopics (name, description, keywords) under the leaf ``name``, which gives its records up to them."""
+    if tree.require(name).subtopics:
+        raise TopicError(f"{readable(name)} has subtopics already: split one of them.")
+    if len(parts) < 2:
+        raise TopicError("Keep at least two of the subtopics, or leave the topic as it is.")
+    after = tree
+    for part, description, keywords in parts:
+        after = add(after, part, description=description, keywords=keywords, parent=name).tree
+    return Edit(after, {name: None}, f"Split {readable(name)} into {len(parts)} subtopics.")
+
+
+def _after(level: Sequence[str], name: str) -> str | None:
+    """Who follows ``name``; ``None`` behind the last."""
+    at = level.index(name) + 1
+    return level[at] if at < len(level) else None
 
 
 def _must_be_free(tree: TopicTree, name: str) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from .records import clean_text
+
 UNKNOWN = "unknown"  # reserved: records that fit no topic
 MAX_TOPICS = 1000
 MAX_NAME = 64
@@ -48,6 +50,17 @@ class TopicTree(BaseModel):
     def roots(self) -> list[str]:
         """Names of the top level, in order."""
         return [name for name, topic in self.topics.items() if topic.parent_topic is None]
+
+    def ordered(self, roots: Sequence[str]) -> TopicTree:
+        """The top level in the order of ``roots``; those not named keep theirs, after them."""
+        first = [name for name in dict.fromkeys(roots) if name in self.topics]
+        if not first:
+            return self
+        return self.model_copy(update={"topics": {**{name: self.topics[name] for name in first}, **self.topics}})
+
+    def level(self, parent: str | None) -> list[str]:
+        """The subtopics of ``parent`` in order; of ``None`` the top level."""
+        return self.roots() if parent is None else list(self.require(parent).subtopics)
 
     def leaves(self) -> list[str]:
         """Names that records can have, depth first in the order shown."""
@@ -140,7 +153,7 @@ def clean_keywords(keywords: Iterable[object], topic: str = "") -> list[str]:
     for keyword in keywords:
         if not isinstance(keyword, str):
             raise TopicError(f'A keyword of "{topic}" is not text: write each keyword as a string.')
-        word = " ".join(keyword.split())
+        word = " ".join(clean_text(keyword).split())
         if word:
             seen.setdefault(word.lower(), word)
     if len(seen) > MAX_KEYWORDS:
@@ -158,7 +171,7 @@ def parse_json(text: str | bytes) -> TopicTree:
     """A tree from JSON text; raises :class:`TopicError`."""
     try:
         raw = json.loads(text)
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise TopicError("The topics are not valid JSON: export a tree to see the form.") from None
     return parse_tree(raw)
 
@@ -179,7 +192,8 @@ def parse_tree(raw: object) -> TopicTree:
             entries.setdefault(check_name(child), Topic(parent_topic=name))
     if len(entries) > MAX_TOPICS:
         raise TopicError(f"The tree has {len(entries)} topics: {MAX_TOPICS} is the most.")
-    return TopicTree(version=str(raw.get("version") or "1.0"), topics=_linked(entries))
+    version = clean_text(str(raw.get("version") or "1.0"))[:20]
+    return TopicTree(version=version, topics=_linked(entries))
 
 
 def _entry(name: str, value: object) -> Topic:
@@ -195,7 +209,7 @@ def _entry(name: str, value: object) -> Topic:
     if not isinstance(description, str) or not (parent is None or isinstance(parent, str)):
         raise TopicError(f'"description" and "parent_topic" of "{name}" must be text.')
     return Topic(
-        description=" ".join(description.split()),
+        description=" ".join(clean_text(description).split()),
         subtopics=[check_name(child) for child in subtopics],
         keywords=clean_keywords(keywords, name),
         parent_topic=parent,

@@ -1,6 +1,6 @@
 """The tables of datasets: ``records`` holds what there is, ``history`` what was done to it, ``exports`` the files,
 ``findings`` which records hold personal data or secrets, ``reviewing`` what people are asked, ``generating`` the runs
-that wrote records of their own."""
+that wrote records of their own, ``topics`` edits of the tree."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from .records import (
     Upload,
 )
 from .reviewing import Question
+from .topics import TopicEdit, TopicProposal
 
 __all__ = [
     "COUNTED",
@@ -68,6 +69,8 @@ __all__ = [
     "SearchIndex",
     "Snapshot",
     "SnapshotItem",
+    "TopicEdit",
+    "TopicProposal",
     "Upload",
     "Vault",
 ]

@@ -30,7 +30,8 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
 @lru_cache(maxsize=64)
 def _tree(stored: str) -> TopicTree:
     """Every page reads the tree, and few change it."""
-    return parse_tree(json.loads(stored))
+    hierarchy, order = json.loads(stored)
+    return parse_tree(hierarchy).ordered(order)
 
 
 class Dataset(models.Model):
@@ -41,7 +42,8 @@ class Dataset(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     topic_hierarchy = models.JSONField(default=dict)
-    topic_history = models.JSONField(default=list)  # [{"tree", "sentence"}], what undo goes back to, newest last
+    topic_order = models.JSONField(default=list)  # names of the top level: PostgreSQL does not keep the order of keys
+    topic_examples = models.JSONField(default=dict)  # leaf -> ids of records it was made from; they teach the sorting
     topic_targets = models.JSONField(default=dict)  # topic -> percent; uniform where empty
     sanitize_config = models.JSONField(default=dict)
     sort_config = models.JSONField(default=dict)
@@ -60,7 +62,8 @@ class Dataset(models.Model):
 
     @property
     def topics(self) -> TopicTree:
-        return _tree(json.dumps(self.topic_hierarchy)) if self.topic_hierarchy else TopicTree()
+        stored = self.topic_hierarchy, self.topic_order
+        return _tree(json.dumps(stored)) if self.topic_hierarchy else TopicTree()
 
     @property
     def sanitizing(self) -> SanitizeConfig:
@@ -227,6 +230,11 @@ class DatasetRecord(RecordFields):
             models.Index(fields=["dataset", "format", "id"], name="record_by_format"),
             models.Index(fields=["dataset", "source", "id"], name="record_by_source"),
             models.Index(fields=["dataset", "id"], condition=models.Q(needs_review=True), name="record_to_review"),
+            models.Index(
+                fields=["dataset", "topic", "verdict", "confidence", "id"],
+                condition=models.Q(confidence__isnull=False),
+                name="record_by_confidence",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from .details import (
-    dataset_rows,
-    record_panel,
-    topic_work_panel,
-    topics_panel,
-)
+from .details import dataset_rows, record_panel
 from .exporting import export_panel, exports_panel
 from .imports import import_panel, rejected_panel, reread_panel
 from .overview import actions_panel, coverage_panel, readiness_panel, summary_panel
@@ -17,6 +12,8 @@ from .records import bulk_work_panel, changes_panel, newest_panel, records_panel
 from .report import report_of_run, report_panel, sanitize_work_panel, suggested_fields
 from .reviewing import question_panel
 from .snapshots import diff_panel, snapshots_panel
+from .topic_sources import sources_panel
+from .topics import topic_panel, topic_work_panel, topics_panel
 
 __all__ = [
     "actions_panel",
@@ -42,8 +39,10 @@ __all__ = [
     "reread_panel",
     "sanitize_work_panel",
     "snapshots_panel",
+    "sources_panel",
     "suggested_fields",
     "summary_panel",
+    "topic_panel",
     "topic_work_panel",
     "topics_panel",
 ]

@@ -1,4 +1,4 @@
-"""What the pages beside the dataset page show: the list, the report, the topics, one record."""
+"""What the pages beside the dataset page show: the list, one record."""
 
 from __future__ import annotations
 
@@ -7,16 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Q, Sum
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
-from datasets_app.actions import CATEGORIZE, TOPICS, last_run
 from datasets_app.core.records import Trace, encode_json, to_canonical
 from datasets_app.core.sanitizing import CODES
-from datasets_app.core.topic_templates import TEMPLATES
-from datasets_app.core.topics import UNKNOWN, TopicTree
-from datasets_app.facts import topic_counts
+from datasets_app.core.topics import UNKNOWN
 from datasets_app.joining import origins
 from datasets_app.models import (
     DUPLICATE,
@@ -30,7 +24,6 @@ from datasets_app.models import (
     RecordCount,
     Snapshot,
 )
-from rft_project.jobs.models import Job
 from rft_project.web.text import score
 
 METHODS = {"keyword": "its keywords", "embedding": "its meaning", "llm": "the helper model", "manual": "a person"}
@@ -54,88 +47,6 @@ def dataset_rows(datasets: Iterable[Dataset]) -> list[DatasetRow]:
     )
     counts = {pk: (total, valid) for pk, total, valid in counted}
     return [DatasetRow(d, *counts.get(d.pk, (0, 0)), len(d.topics.leaves())) for d in found]
-
-
-@dataclass(frozen=True)
-class TopicLine:
-    name: str
-    description: str
-    keywords: str
-    count: int
-    depth: int
-    leaf: bool
-    others: SafeString  # options: the leaves it can be merged into
-
-
-@dataclass(frozen=True)
-class TopicsPanel:
-    dataset: Dataset
-    lines: list[TopicLine]
-    templates: list[tuple[str, str]]
-    unknown: int
-    uncategorized: int
-    undo: str  # what the last edit did, '' when there is none
-
-
-def topics_panel(dataset: Dataset) -> TopicsPanel:
-    tree, counts = dataset.topics, topic_counts(dataset)
-    leaves = tree.leaves()
-    others = _others(leaves)
-    lines = [_topic_line(tree, name, counts, others) for name in tree.walk()]
-    stray = sum(n for name, n in counts.items() if name not in others and name != UNKNOWN)
-    templates = [(template.key, template.title) for template in TEMPLATES.values()]
-    return TopicsPanel(dataset, lines, templates, counts.get(UNKNOWN, 0), stray, _last_edit(dataset))
-
-
-def _last_edit(dataset: Dataset) -> str:
-    return dataset.topic_history[-1]["sentence"] if dataset.topic_history else ""
-
-
-def _topic_line(tree: TopicTree, name: str, counts: dict[str | None, int], others: dict[str, SafeString]) -> TopicLine:
-    topic = tree.topics[name]
-    count = sum(counts.get(leaf, 0) for leaf in tree.leaves_below(name))
-    depth = len(tree.path(name)) - 1
-    leaf, keywords = not topic.subtopics, ", ".join(topic.keywords)
-    return TopicLine(name, topic.description, keywords, count, depth, leaf, others.get(name, SafeString()))
-
-
-def _others(leaves: list[str]) -> dict[str, SafeString]:
-    """For each leaf the options of all others: each is drawn once, because n times n of them took most of the page."""
-    options = [format_html("<option>{}</option>", leaf) for leaf in leaves]
-    before, after = [SafeString()], [SafeString()]
-    for option in options:
-        before.append(before[-1] + option)
-    for option in reversed(options):
-        after.append(option + after[-1])
-    return {leaf: before[place] + after[-place - 2] for place, leaf in enumerate(leaves)}
-
-
-@dataclass(frozen=True)
-class TopicWorkPanel:
-    """Progress of finding topics or of sorting records into them."""
-
-    dataset: Dataset
-    action: str
-    job: Job | None
-    page: str
-
-    @property
-    def is_live(self) -> bool:
-        return self.job is not None and self.job.is_live
-
-    @property
-    def version(self) -> str:
-        return f"{self.job.pk}.{self.job.version}" if self.job is not None else "0"
-
-
-def topic_work_panel(dataset: Dataset) -> TopicWorkPanel:
-    runs = [run for run in (last_run(dataset, TOPICS), last_run(dataset, CATEGORIZE)) if run is not None]
-    live = [run for run in runs if run.job.is_live]
-    newest = max(live or runs, key=lambda run: run.pk, default=None)
-    page = reverse("datasets:topics", args=[dataset.pk])
-    if newest is None:
-        return TopicWorkPanel(dataset, TOPICS, None, page)
-    return TopicWorkPanel(dataset, newest.action, newest.job, page)
 
 
 @dataclass(frozen=True)

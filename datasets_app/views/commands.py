@@ -5,7 +5,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from datasets_app import access, actions, forms, panels, previewing, services, topic_commands
+from datasets_app import access, actions, forms, panels, previewing, services
 from datasets_app.models import ActionRun, Dataset
 from rft_project.jobs.services import request_cancel, retry
 from rft_project.web.http import Request
@@ -50,23 +50,6 @@ def run_sanitize(request: Request, pk: int):
 
 
 @require_POST
-def run_topics(request: Request, pk: int):
-    dataset = access.dataset(request.user, pk)
-    form = forms.TopicsForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Choose a template, or a number of topics from 2 to 60.")
-        return redirect("datasets:topics", pk)
-    if form.cleaned_data["template"]:
-        try:
-            topic_commands.use_template(dataset, form.cleaned_data["template"], by=request.user)
-        except services.Refused as refused:
-            messages.error(request, str(refused))
-    else:
-        actions.start(dataset, actions.TOPICS, {"clusters": form.cleaned_data["clusters"]}, by=request.user)
-    return redirect("datasets:topics", pk)
-
-
-@require_POST
 def run_categorize(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
     actions.start(dataset, actions.CATEGORIZE, {}, by=request.user)
@@ -101,20 +84,6 @@ def stop_import(request: Request, pk: int, batch_pk: int):
     if batch.job is not None:
         request_cancel(batch.job)
     return redirect("datasets:review_import", pk, batch_pk)
-
-
-@require_POST
-def edit_topics(request: Request, pk: int):
-    dataset = access.dataset(request.user, pk)
-    form = forms.EditTopicForm(request.POST)
-    if form.is_valid():
-        try:
-            messages.success(request, topic_commands.apply(dataset, form, by=request.user))
-        except services.Refused as refused:
-            messages.error(request, str(refused))
-    else:
-        messages.error(request, "This edit of the topics cannot be read; try again from this page.")
-    return redirect("datasets:topics", pk)
 
 
 @require_POST

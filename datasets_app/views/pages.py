@@ -4,7 +4,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from datasets_app import access, consent, forms, panels, previewing, services, staging
+from datasets_app import access, forms, panels, previewing, services, staging
 from datasets_app.actions import last_runs
 from datasets_app.core.hygiene import HygieneReport
 from datasets_app.facts import dataset_facts
@@ -116,17 +116,3 @@ def download_report(request: Request, pk: int, form: str):
     text = report.model_dump_json(indent=2) if form == "json" else report.as_csv()
     headers = {"Content-Disposition": f'attachment; filename="sanitize-report.{form}"'}
     return HttpResponse(text, content_type={"json": "application/json", "csv": "text/csv"}[form], headers=headers)
-
-
-@require_GET
-def topics(request: Request, pk: int):
-    dataset = access.dataset(request.user, pk)
-    context = {
-        "dataset": dataset,
-        "panel": panels.topics_panel(dataset),
-        "work": panels.topic_work_panel(dataset),
-        "helper": consent.about_helper(dataset),
-        "form": forms.TopicsForm(),
-        "steps": dataset_steps(dataset, here="B"),
-    }
-    return render(request, "datasets_app/topics.html", context)

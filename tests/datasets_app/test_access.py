@@ -37,6 +37,7 @@ def addresses(workspace, owner, tmp_path):
         "action": "sanitize",
         "upload_pk": upload.pk,
         "line": 2,
+        "name": UNKNOWN,
     }
     export = start_export(dataset, "canonical", Selection(), by=None)
     drain()
@@ -78,6 +79,9 @@ def test_nobody_is_let_in_without_signing_in(addresses, client, name):
         "report",
         "privacy",
         "topics",
+        "topic",
+        "topic_sources",
+        "export_topics",
         "record",
         "exports",
         "export",

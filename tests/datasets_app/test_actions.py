@@ -6,9 +6,9 @@ import pytest
 
 from datasets_app import actions, bulk, editing, services, topic_commands
 from datasets_app.facts import coverage_report, dataset_facts
-from datasets_app.forms import EditTopicForm
 from datasets_app.sample import SAMPLE_PATH
 from datasets_app.sample.generate import expected_codes
+from datasets_app.topic_forms import EditTopicForm
 from rft_project.jobs.models import Job
 from tests.factories import import_file, make_dataset, plan_of, record, small_dataset, write_lines
 from tests.worker import drain

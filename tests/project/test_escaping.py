@@ -110,6 +110,9 @@ def hostile(workspace, owner, client_of, tmp_path) -> dict[str, Any]:
     dataset.refresh_from_db()
     record = dataset.records.order_by("pk")[0]
     DatasetRecord.objects.filter(dataset=dataset).update(verdict="valid", topic=evil("topic")[:60])
+    examples = DatasetRecord.objects.filter(dataset=dataset).order_by("pk")
+    for name, row in zip(("parcels", "unknown"), examples[1:3], strict=True):
+        DatasetRecord.objects.filter(pk=row.pk).update(topic=name, confidence=0.5)
     connection = Connection(workspace=workspace, kind="openai", name=evil("connection"), last_error=evil("error"))
     connection.set_credentials({"api_key": "sk-some-key-0123456789", "base_url": "https://10.0.0.1/v1"})
     connection.save()
@@ -154,6 +157,8 @@ def open_pages(hostile: dict[str, Any]) -> dict[str, str]:
         "rejected": reverse("datasets:rejected", args=[dataset.pk, hostile["batch"].pk]),
         "report": reverse("datasets:report", args=[dataset.pk]),
         "topics": reverse("datasets:topics", args=[dataset.pk]),
+        "topic": reverse("datasets:topic", args=[dataset.pk, "parcels"]),
+        "unknown": reverse("datasets:topic", args=[dataset.pk, "unknown"]),
         "record": reverse("datasets:record", args=[dataset.pk, hostile["record"].pk]),
         "graders": reverse("graders:graders"),
         "grader": reverse("graders:grader", args=[grader.pk]),
@@ -182,7 +187,9 @@ SHOWN = {
     "imports": ["dataset", "file"],
     "rejected": ["dataset", "broken-line"],
     "report": ["dataset"],
-    "topics": ["dataset", "about", "word"],
+    "topics": ["dataset"],
+    "topic": ["dataset", "about", "word", "user"],
+    "unknown": ["dataset", "user"],
     "record": ["dataset", "system", "earlier-user", "tool-name", "tool-answer", "user", "answer", "reference", "span"],
     "drawer": ["system", "earlier-user", "tool-name", "tool-answer", "user", "answer", "reference", "span", "file"],
     "graders": ["grader"],
