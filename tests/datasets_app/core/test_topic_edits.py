@@ -4,7 +4,20 @@ import json
 
 import pytest
 
-from datasets_app.core.topic_edits import add, delete, describe, merge, nest, rename, reorder, set_keywords
+from datasets_app.core.topic_edits import (
+    Way,
+    add,
+    delete,
+    describe,
+    merge,
+    nest,
+    place,
+    rename,
+    reorder,
+    set_keywords,
+    shift,
+    split,
+)
 from datasets_app.core.topics import TopicError, TopicTree, parse_tree
 
 
@@ -138,3 +151,63 @@ def test_a_name_in_use_is_refused(tree: TopicTree) -> None:
         add(tree, "refunds")
     with pytest.raises(TopicError, match=r'There is already a topic "refunds"'):
         rename(tree, "delivery", "refunds")
+
+
+def test_place_nests_and_orders_in_one_edit(tree: TopicTree) -> None:
+    moved = place(tree, "delivery", "billing", "invoices")
+    assert moved.tree.level("billing") == ["refunds", "delivery", "invoices"]
+    assert (moved.moves, moved.sentence) == ({}, "Moved Delivery under Billing.")
+    first = place(tree, "delivery", None, "billing")
+    assert first.tree.roots() == ["delivery", "billing"]
+    assert first.sentence == "Moved Delivery in front of Billing."
+    assert place(first.tree, "delivery", None).tree.roots() == ["billing", "delivery"]
+    assert place(tree, "refunds", "delivery").moves == {"delivery": None}
+    with pytest.raises(TopicError, match='"invoices" is not on this level any more'):
+        place(tree, "delivery", None, "invoices")
+    with pytest.raises(TopicError, match='"billing" cannot go under "refunds", which is inside it'):
+        place(tree, "billing", "refunds")
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "order"),
+    [
+        ("delivery", "up", ["delivery", "billing", "refunds", "invoices"]),
+        ("billing", "down", ["delivery", "billing", "refunds", "invoices"]),
+        ("invoices", "up", ["billing", "invoices", "refunds", "delivery"]),
+        ("delivery", "in", ["billing", "refunds", "invoices", "delivery"]),
+        ("refunds", "out", ["billing", "invoices", "refunds", "delivery"]),
+    ],
+)
+def test_shift_goes_one_step(tree: TopicTree, name: str, way: Way, order: list[str]) -> None:
+    assert shift(tree, name, way).tree.walk() == order
+
+
+def test_shift_in_and_out_change_the_parent(tree: TopicTree) -> None:
+    assert shift(tree, "delivery", "in").tree.topics["delivery"].parent_topic == "billing"
+    assert shift(tree, "refunds", "out").tree.topics["refunds"].parent_topic is None
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "why"),
+    [
+        ("billing", "up", "Billing is the first of its level already."),
+        ("refunds", "in", "Refunds is the first of its level already."),
+        ("delivery", "down", "Delivery is the last of its level already."),
+        ("billing", "out", "Billing is at the top level already."),
+    ],
+)
+def test_shift_says_why_it_cannot(tree: TopicTree, name: str, way: Way, why: str) -> None:
+    with pytest.raises(TopicError) as refused:
+        shift(tree, name, way)
+    assert str(refused.value) == why
+
+
+def test_split_gives_a_leaf_subtopics_and_its_records_up(tree: TopicTree) -> None:
+    edit = split(tree, "delivery", [("late", "Late ones.", ["late"]), ("lost", "", [])])
+    assert edit.tree.level("delivery") == ["late", "lost"]
+    assert edit.tree.topics["late"].keywords == ["late"]
+    assert (edit.moves, edit.sentence) == ({"delivery": None}, "Split Delivery into 2 subtopics.")
+    with pytest.raises(TopicError, match="Keep at least two of the subtopics"):
+        split(tree, "delivery", [("late", "", [])])
+    with pytest.raises(TopicError, match="Billing has subtopics already"):
+        split(tree, "billing", [("late", "", []), ("lost", "", [])])

@@ -112,3 +112,19 @@ def test_an_empty_tree_and_a_flat_one() -> None:
     tree = flat_tree({"b": ("Second.", ["x"]), "a": ("First.", [])})
     assert tree.leaves() == ["b", "a"]
     assert tree.topics["b"] == Topic(description="Second.", keywords=["x"])
+
+
+def test_the_order_of_the_top_level_can_be_kept_apart() -> None:
+    tree = parse_tree({"topics": {"a": {"subtopics": ["b"]}, "b": {}, "c": {}, "d": {}}})
+    assert tree.ordered(["d", "gone", "c"]).walk() == ["d", "c", "a", "b"]
+    assert tree.ordered([]).walk() == ["a", "b", "c", "d"]
+
+
+def test_what_no_database_can_store_is_replaced() -> None:
+    tree = parse_json('{"topics": {"a": {"description": "x\\u0000y", "keywords": ["\\ud800z"]}}}')
+    assert (tree.topics["a"].description, tree.topics["a"].keywords) == ("x\ufffdy", ["\ufffdz"])
+
+
+def test_json_nested_too_deep_is_one_sentence() -> None:
+    with pytest.raises(TopicError, match="not valid JSON"):
+        parse_json("[" * 100_000)
