@@ -18,7 +18,7 @@ def keep_edits(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("datasets_app", "0014_topic_edits")]
+    dependencies = [("datasets_app", "0015_topic_edits")]
 
     operations = [
         migrations.RunPython(keep_edits, migrations.RunPython.noop),

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets_app', '0013_body_compression'),
+        ('datasets_app', '0014_generation'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
