@@ -83,7 +83,7 @@ class Question:
     @property
     def lines(self) -> list[tuple[str, int]]:
         """Every kind by its name, with its number of values."""
-        return [(KINDS[kind].many[:1].upper() + KINDS[kind].many[1:], n) for kind, n in self.kinds.items()]
+        return [(KINDS[kind].title, n) for kind, n in self.kinds.items()]
 
 
 class Unasked(Exception):

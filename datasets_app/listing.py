@@ -2,7 +2,7 @@
 
 No page counts rows or steps over them. Where an index has no order of its own for a filter (a topic over all verdicts),
 the page is merged from lanes, one per value, each of which has. Counts come from the counters; what those do not know
-(text, file, format) is counted up to ``MOST_COUNTED``.
+(text, file, format, what the records hold) is counted up to ``MOST_COUNTED``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
 
+from datasets_app.core.pii.kinds import KINDS
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import UNKNOWN
 
@@ -163,7 +164,7 @@ class Counted:
 
 def exact(where: Where) -> bool:
     """Do the counters know how many records these filters mean?"""
-    return not (where.q or where.format or where.batch or where.run)
+    return not (where.q or where.format or where.batch or where.pii or where.run)
 
 
 def counted(dataset: Dataset, where: Where, counts: Counted, page: Listing) -> str:
@@ -191,12 +192,12 @@ class Filter:
 
 
 def filters_of(
-    topics: list[str], where: Where, counts: Counted, files: list[tuple[int, str, dict[str, int]]]
+    topics: list[str], where: Where, counts: Counted, files: list[tuple[int, str, dict[str, int]]], held: list[str]
 ) -> list[Filter]:
     """The selects above the list; each choice says how many records it would show under the other filters.
 
     ``topics``: those a record may be under. ``files``: (primary key, name, formats) of the dataset's imports, newest
-    first.
+    first. ``held``: kinds of personal data and secrets that its records hold.
     """
     codes = [(code, title) for code, (title, _) in CODES.items()]
     offered = [
@@ -217,6 +218,8 @@ def filters_of(
     formats = sorted({name for _, _, found in files for name in found})
     filters.append(Filter("format", "Format", where.format, [(name, name) for name in formats]))
     filters.append(Filter("batch", "File", where.batch, [(str(pk), name[:60]) for pk, name, _ in files]))
+    kinds = [slug for slug in KINDS if slug in held or slug == where.pii]
+    filters.append(Filter("pii", "Holds", where.pii, [(slug, KINDS[slug].title) for slug in kinds]))
     return filters
 
 

@@ -195,6 +195,12 @@ def summarise(dataset: Dataset) -> Summary:
     return made
 
 
+def kinds_held(dataset: Dataset) -> list[str]:
+    """Kinds that the records hold, as last counted; false alarms left out."""
+    vault = Vault.objects.only("summary").filter(pk=dataset.pk).first()
+    return list(vault.counts.kinds) if vault is not None else []
+
+
 def records_with(dataset: Dataset, kinds: Iterable[str]) -> QuerySet[DatasetRecord]:
     """Records that hold anything of ``kinds`` that is no false alarm."""
     ignored = Vault.objects.values_list("ignored", flat=True).filter(pk=dataset.pk).first() or []
@@ -258,7 +264,7 @@ def decide(dataset: Dataset, kind: str, values: Sequence[int], alarm: bool, *, b
     else:
         ignore_kind(dataset, kind, alarm)
         done = "are a false alarm here; they are not reported again" if alarm else "are reported again"
-        sentence = f"{KINDS[kind].many[:1].upper()}{KINDS[kind].many[1:]} {done}."
+        sentence = f"{KINDS[kind].title} {done}."
     AuditEntry.write("false alarm", dataset, workspace=dataset.workspace, actor=by, detail=f"{kind}: {sentence}")
     return sentence
 

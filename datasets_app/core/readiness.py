@@ -182,7 +182,7 @@ def _synthetic(facts: DatasetFacts) -> Check:
 
 
 def _findings(personal: int, secrets: int) -> Check:
-    title = "No unreviewed secrets"
+    title = "No unreviewed secrets or personal data"
     if secrets:
         held = f"{counted(secrets, 'record')} with passwords, keys or tokens"
         held += f", {personal:,} with personal data" if personal else ""

@@ -31,7 +31,7 @@ class KindLine:
 
     @property
     def title(self) -> str:
-        return self.kind.many[:1].upper() + self.kind.many[1:]
+        return self.kind.title
 
     @property
     def group(self) -> str:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from datasets_app import bulk, changes, listing, searching
+from datasets_app import bulk, changes, listing, privacy, searching
 from datasets_app.bulk_actions import BULK_ACTIONS
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.filters import Where
@@ -99,7 +99,7 @@ def records_panel(dataset: Dataset, query: Mapping[str, str]) -> RecordsPanel:
     return RecordsPanel(
         dataset=dataset,
         where=where,
-        filters=listing.filters_of(topics, where, counts, files),
+        filters=listing.filters_of(topics, where, counts, files, privacy.kinds_held(dataset)),
         counted=listing.counted(dataset, where, counts, page),
         page=page,
         rows=record_rows(dataset, page.rows, pick=True),

@@ -23,6 +23,11 @@ class Kind:
     many: str
     group: Group
 
+    @property
+    def title(self) -> str:
+        """``many`` as the beginning of a line."""
+        return self.many[:1].upper() + self.many[1:]
+
 
 def _of(group: Group, *rows: tuple[str, str] | tuple[str, str, str]) -> list[Kind]:
     return [Kind(row[0], row[1], row[2] if len(row) == 3 else f"{row[1]}s", group) for row in rows]

@@ -33,7 +33,7 @@ def test_a_ready_dataset_has_no_warnings() -> None:
         ("No topic above 40%", "ok"),
         ("Validation would cover all topics", "ok"),
         ("Less than 50% generated", "ok"),
-        ("No unreviewed secrets", "ok"),
+        ("No unreviewed secrets or personal data", "ok"),
     ]
     assert all(check.action is None for check in result.checks)
 
@@ -65,9 +65,9 @@ def test_a_ready_dataset_has_no_warnings() -> None:
          "warn", "import", "Delivery: fewer than 2 records from traces, so none can be held out: import more."),
         ({"generated": 200}, "Less than 50% generated", "warn", "import",
          "50% of the valid records are generated: import more traces."),
-        ({"findings": 2}, "No unreviewed secrets", "warn", "privacy",
+        ({"findings": 2}, "No unreviewed secrets or personal data", "warn", "privacy",
          "2 records with personal data: review or redact them."),
-        ({"findings": 2, "secrets": 1}, "No unreviewed secrets", "block", "privacy",
+        ({"findings": 2, "secrets": 1}, "No unreviewed secrets or personal data", "block", "privacy",
          "1 record with passwords, keys or tokens, 2 with personal data: review or redact them."),
     ],
 )  # fmt: skip
@@ -79,7 +79,7 @@ def test_every_check_says_what_to_do(change: dict, title: str, level: str, actio
 
 
 def test_nobody_looked_for_secrets_so_none_is_claimed() -> None:
-    assert "No unreviewed secrets" not in levels(replace(READY, findings=None))
+    assert "No unreviewed secrets or personal data" not in levels(replace(READY, findings=None))
 
 
 @pytest.mark.parametrize(

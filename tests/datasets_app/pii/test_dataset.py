@@ -280,3 +280,14 @@ def test_values_stand_nowhere_but_in_the_records(dataset: Dataset, caplog: Any) 
             told += [str(row) for row in cursor.fetchall()]
     assert [text for text in told if KEY in text] == []
     assert RawRecord.objects.filter(body__contains=KEY).count() == 0
+
+
+def test_new_rules_look_through_every_record_again_and_say_how_many(dataset: Dataset, monkeypatch: Any) -> None:
+    scan(dataset)
+    assert privacy.left_to_scan(dataset) == 0
+    monkeypatch.setattr(privacy, "VERSION", privacy.VERSION + 1)
+    assert privacy.left_to_scan(dataset) == 4
+    assert not privacy.is_complete(dataset, Vault.objects.get())
+    job = scan(dataset)
+    assert (job.done, job.total, held(dataset)) == (4, 4, FOUND)
+    assert privacy.is_complete(dataset, Vault.objects.get())

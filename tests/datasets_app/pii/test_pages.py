@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,25 @@ def test_what_stands_around_a_value_is_text(client: Client, dataset: Dataset, tm
     assert "&lt;script&gt;boom()&lt;/script&gt; {{7*7}} " in text
     assert "<script>boom" not in text
     assert "<img src=x" not in text
+
+
+def test_records_can_be_filtered_by_what_they_hold(client: Client, scanned: Dataset) -> None:
+    """Only kinds that are there are offered, and the number is that of the records that hold one."""
+    page = f"/datasets/{scanned.pk}/records/"
+    offered = re.search(
+        r'<select class="input" id="f-pii" name="pii">(.*?)</select>', client.get(page).content.decode()
+    )
+    assert offered is not None
+    assert re.findall(r'value="(\w+)">([^<]+)<', offered[1]) == [
+        ("openai_key", "OpenAI keys"),
+        ("email", "E-mail addresses"),
+        ("phone", "Phone numbers"),
+    ]
+    html = client.get(f"{page}?pii=email").content.decode()
+    assert '<option value="email" selected>E-mail addresses</option>' in html
+    assert "<b>2</b> match these filters" in html
+    assert html.count('<tr><td class="pick">') == 2
+
+
+def test_a_dataset_that_holds_nothing_offers_no_such_filter(client: Client, dataset: Dataset) -> None:
+    assert "f-pii" not in client.get(f"/datasets/{dataset.pk}/records/").content.decode()
