@@ -119,3 +119,8 @@ class PlaygroundForm(StudioForm):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="The system prompt and examples of your records are put before it.",
     )
+
+
+class RatingForm(forms.Form):
+    rollout = forms.IntegerField()
+    step = forms.IntegerField(min_value=0, max_value=4)

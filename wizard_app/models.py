@@ -136,6 +136,21 @@ class Rollout(models.Model):
         return f"answer {self.sample_index} to item {self.item_id}"
 
 
+class Rating(models.Model):
+    """What a person thinks of an answer, given without seeing its score: 0 (useless) to 4 (perfect)."""
+
+    rollout = models.ForeignKey(Rollout, models.CASCADE, related_name="ratings")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
+    step = models.PositiveSmallIntegerField()
+    rated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["rollout", "by"], name="one_rating_per_person_and_answer")]
+
+    def __str__(self) -> str:
+        return f"{self.step} for {self.rollout}"
+
+
 class MetricPoint(models.Model):
     """One value of one series at one training step."""
 

@@ -16,6 +16,7 @@ urlpatterns = [
     path("<int:pk>/train/", pages.train, name="train"),
     path("<int:pk>/results/", pages.results, name="results"),
     path("<int:pk>/playground/", pages.playground, name="playground"),
+    path("<int:pk>/rate/", pages.rate, name="rate"),
     path("<int:pk>/sending/<str:step>/", pages.sending, name="sending"),
     path("<int:pk>/report.json", pages.report, name="report"),
     # live regions: path, view, URL name, partial and DOM id are one word
@@ -29,6 +30,8 @@ urlpatterns = [
     path("<int:pk>/do/trial/", commands.do_trial, name="do_trial"),
     path("<int:pk>/do/attack/", commands.do_attack, name="do_attack"),
     path("<int:pk>/do/stop-attack/", commands.do_stop_attack, name="do_stop_attack"),
+    path("<int:pk>/do/rate/", commands.do_rate, name="do_rate"),
+    path("<int:pk>/do/unrate/", commands.do_unrate, name="do_unrate"),
     path("<int:pk>/do/dry-run/", commands.do_dry_run, name="do_dry_run"),
     path("<int:pk>/do/override/", commands.do_override, name="do_override"),
     path("<int:pk>/do/train/", commands.do_train, name="do_train"),

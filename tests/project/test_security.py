@@ -40,7 +40,7 @@ PAGES = {
     "graders:graders", "graders:new_grader", "graders:build_grader", "graders:grader",
     "wizard:runs", "wizard:new_run", "wizard:run", "wizard:split", "wizard:grader", "wizard:dry_run", "wizard:train",
     "wizard:results", "wizard:playground", "wizard:report", "wizard:dry_run_work", "wizard:training",
-    "wizard:attack", "wizard:comparison", "wizard:sending",
+    "wizard:attack", "wizard:rate", "wizard:comparison", "wizard:sending",
     "connections:connections", "connections:new_connection", "connections:credentials",
 }  # fmt: skip
 

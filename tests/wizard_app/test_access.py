@@ -35,6 +35,7 @@ PAGES = {
     "results": 302,
     "playground": 302,
     "sending": 302,
+    "rate": 200,
     "report": 200,
     "dry_run_work": 303,
     "training": 303,

@@ -12,7 +12,7 @@ from rft_project.jobs.services import request_cancel
 from rft_project.platforms.errors import PlatformError
 from rft_project.web.http import Request
 from rft_project.web.regions import region
-from wizard_app import access, attacking, flow, forms, grading, services
+from wizard_app import access, attacking, calibration, flow, forms, grading, services
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.choices import grader_panel, model_choices, train_form
 from wizard_app.panels.sending import ATTACK, question_url
@@ -77,6 +77,24 @@ def do_stop_attack(request: Request, pk: int):
     if job is not None:
         request_cancel(job)
     return redirect(f"{reverse('wizard:grader', args=[pk])}#attack")
+
+
+@require_POST
+def do_rate(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    form = forms.RatingForm(request.POST)
+    try:
+        if form.is_valid():
+            calibration.rate(run, form.cleaned_data["rollout"], form.cleaned_data["step"], by=request.user)
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect("wizard:rate", pk)
+
+
+@require_POST
+def do_unrate(request: Request, pk: int):
+    calibration.take_back(access.run(request.user, pk), by=request.user)
+    return redirect("wizard:rate", pk)
 
 
 @require_POST

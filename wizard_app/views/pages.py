@@ -14,6 +14,7 @@ from wizard_app import playground as playing
 from wizard_app.models import RFTJob
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
+from wizard_app.panels.calibration import rate_panel, trust_sentence
 from wizard_app.panels.choices import grader_panel, model_choices, split_panel, train_form
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
 from wizard_app.panels.results import results_panel
@@ -74,7 +75,7 @@ def dry_run(request: Request, pk: int):
     context |= {"panel": dry_run_panel(run, request.GET.get("samples", "lowest")), "work": work_panel(run)}
     choices, context["problem"] = model_choices(run)
     context["form"] = forms.DryRunForm(models=choices, initial=dry_run_defaults(run))
-    context["override"] = forms.OverrideForm()
+    context["override"], context["trust"] = forms.OverrideForm(), trust_sentence(run)
     return render(request, "wizard_app/dry_run.html", context)
 
 
@@ -114,6 +115,13 @@ def playground(request: Request, pk: int):
     context = {**frame.page(run, flow.RESULTS), "form": form, "answers": answers}
     context["results_url"] = reverse("wizard:results", args=[run.pk])
     return render(request, "wizard_app/playground.html", context, status=422 if form.errors else 200)
+
+
+@require_GET
+def rate(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    context = {**frame.page(run, flow.DRY_RUN), "panel": rate_panel(run, request.user)}
+    return render(request, "wizard_app/rate.html", context)
 
 
 @require_GET
