@@ -84,5 +84,6 @@ def dataset_facts(dataset: Dataset) -> DatasetFacts:
 
 def _to_review(dataset: Dataset) -> Summary | None:
     """Records that hold something nobody has decided about; None where nobody has looked."""
-    vault = Vault.objects.filter(pk=dataset.pk).only("summary").first()
-    return vault.counts if vault is not None and vault.summary else None
+    for summary in Vault.objects.filter(pk=dataset.pk).values_list("summary", flat=True):
+        return Summary.model_validate(summary) if summary else None
+    return None

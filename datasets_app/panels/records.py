@@ -155,7 +155,7 @@ def bulk_work_panel(dataset: Dataset) -> BulkWorkPanel:
     job = live_job(bulk.lock_key(dataset))
     if job is not None:
         return BulkWorkPanel(dataset, job, None, page)
-    last = dataset.changes.select_related("job", "by").first()
+    last = dataset.changes.first()  # its job is looked at only where it is recent
     if last is None or last.created_at < timezone.now() - RECENT or not changes.can_undo(last):
         return BulkWorkPanel(dataset, None, None, page)
     failed = last.job if last.job is not None and last.job.error_message else None

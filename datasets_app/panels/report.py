@@ -23,7 +23,7 @@ from rft_project.web.charts.bars import BarChart
 from rft_project.web.text import change, number, percent, plural
 
 HISTORY = 20  # reports on a page
-SAMPLED = 100  # records that suggest fields to require
+SAMPLED = 50  # records that suggest fields to require
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ class Heartbeat(models.Model):
 
 def live_job(lock_key: str) -> Job | None:
     """The unfinished job of ``lock_key``, if there is one."""
-    return Job.objects.live().filter(lock_key=lock_key).first()
+    return next(iter(Job.objects.live().filter(lock_key=lock_key)[:1]), None)  # there is one at most: no order
 
 
 def as_json(result: Any) -> dict[str, Any]:

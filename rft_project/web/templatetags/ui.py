@@ -80,6 +80,7 @@ from rft_project.jobs.models import Job
 from rft_project.web import conversation as talks
 from rft_project.web import text
 from rft_project.web.charts import Cell
+from rft_project.web.charts.bars import Bar
 from rft_project.web.parts import SPOKEN, tone_of
 from rft_project.web.progress import work_of
 from rft_project.web.steps import Step, phases
@@ -276,6 +277,34 @@ def chart(context: Context, obj: Any) -> str:
         return ""
     engine = context.template.engine  # type: ignore[union-attr]
     return engine.get_template(obj.template).render(Context({"chart": obj}, use_l10n=False))
+
+
+@register.simple_tag
+def bar_lines(bars: Sequence[Bar]) -> SafeString:
+    """The rows of ``ui/chart_bars.html``, drawn in one piece like those of a table."""
+    return SafeString("\n".join(map(_bar_line, bars)))
+
+
+def _bar_line(bar: Bar) -> str:
+    name, figure, more, note = map(text.escaped, (bar.label, bar.text, bar.more, bar.note))
+    drawn = [
+        f'<text class="strong" y="{bar.text_y}">{name}</text><text class="end" x="100%" y="{bar.text_y}">'
+        f'<tspan class="strong">{figure}</tspan>{f" · {more}" if more else ""}'
+        f'{f"""<tspan class="wide"> · {note}</tspan>""" if note else ""}</text>'
+        f'<rect class="f-track" y="{bar.bar_y}" width="100%" height="12" rx="2"/>',
+        f'<rect fill="url(#hatch)" y="{bar.bar_y}" width="{bar.width}%" height="12"/>'
+        if bar.hatched
+        else f'<rect class="f-acc" y="{bar.bar_y}" width="{bar.width}%" height="12" rx="2"/>',
+    ]
+    if bar.gap:
+        drawn.append(f'<rect fill="url(#gap)" x="{bar.width}%" y="{bar.bar_y}" width="{bar.gap}%" height="12"/>')
+    if bar.target is not None:
+        for css, top, bottom in (
+            ("rule-halo", bar.bar_y, bar.bar_bottom),
+            ("target", bar.tick_top, bar.tick_bottom),
+        ):
+            drawn.append(f'<line class="{css}" x1="{bar.target}%" x2="{bar.target}%" y1="{top}" y2="{bottom}"/>')
+    return "".join(drawn)
 
 
 @register.simple_tag
