@@ -8,10 +8,13 @@ from django.urls import reverse
 from graders_app.services import save_grader
 from wizard_app import flow, services
 from wizard_app.calibration import calibration_of, queue_for, rate
+from wizard_app.jobs.dry_run import result_of
 from wizard_app.models import Rating, Rollout
 from wizard_app.panels.calibration import trust_sentence
 from wizard_app.sampling import grader_digest
 from wizard_app.services import Refused
+
+from .conftest import dry_run_params
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,14 +32,8 @@ def scored_run(graded_run):
         for number, item in enumerate(items)
         for index in range(2)
     )  # fmt: skip
-    graded_run.steps.update_or_create(
-        step=flow.DRY_RUN,
-        defaults={
-            "params": {},
-            "summary": {"sampling_key": "k", "diagnosis": {"verdict": "GO"}},
-            "finished_at": "2026-01-01T00:00:00Z",
-        },
-    )
+    result = result_of(graded_run, items, "k")
+    services.finish_step(graded_run, flow.DRY_RUN, dry_run_params(graded_run), result)
     return graded_run
 
 
