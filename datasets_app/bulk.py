@@ -24,7 +24,7 @@ from rft_project.jobs.models import live_job
 from rft_project.jobs.services import HasPk, enqueue
 from rft_project.web.text import plural
 
-from . import changes, joining, privacy
+from . import changes, joining, moments, privacy
 from .actions import SANITIZE, last_run, start
 from .bulk_actions import BULK_ACTIONS, BulkAction, Pick, Slice
 from .filters import Where, matching
@@ -196,6 +196,7 @@ def follow_up(change: Change, by: HasPk | None) -> None:
         keep_up(dataset.pk)
         privacy.follow(change, by)
         joining.follow(change)
+    moments.note(dataset.pk, f"Undone: {change.sentence}" if change.undone_at else change.sentence)
     if action is not None and action.rechecks and dataset.action_runs.filter(action=SANITIZE).exists():
         start(dataset, SANITIZE, {}, by=by)
 

@@ -10,7 +10,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models.expressions import RawSQL
 
-from datasets_app.core import formats, repairs
+from datasets_app.core import formats, repairs, targets
+from datasets_app.core.coverage import leaf_counts
 from datasets_app.core.identity import digest
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.records import Trace, clean_text, loads
@@ -20,6 +21,7 @@ from rft_project.jobs.models import Job
 from rft_project.jobs.services import HasPk, enqueue
 from rft_project.platforms.types import last_user_text
 
+from .facts import topic_counts
 from .models import INVALID, Dataset, DatasetRecord, ImportBatch, RawRecord
 
 TRIED = 5  # records of each problem that the repairs are tried on before they are offered
@@ -103,17 +105,19 @@ def read_of(trace: Trace) -> dict[str, Any]:
     return {"digest": digest(trace), "preview": clean_text(last_user_text(trace.messages))[:600]}
 
 
-def set_targets(dataset: Dataset, values: Mapping[str, str]) -> None:
-    """Target share per topic in percent; an empty field means "its part of what is left"."""
-    targets = {}
-    for name in dataset.topics.leaves():
-        text = values.get(name, "").strip().replace(",", ".")
-        if not text:
-            continue
+def set_targets(dataset: Dataset, typed: Mapping[str, str]) -> None:
+    """Store the targets typed per topic (see ``targets.read_targets``), or those of the ``preset`` that was pressed.
+
+    Raises Refused; ``field`` is the topic.
+    """
+    leaves, preset = dataset.topics.leaves(), typed.get("preset")
+    if preset == "even":
+        chosen = {}
+    elif preset == "now":
+        chosen = targets.as_now(leaf_counts(dataset.topics, topic_counts(dataset))[0])
+    else:
         try:
-            targets[name] = float(text)
-        except ValueError:
-            raise Refused(f"The target of {name} must be a number of percent, not {text[:20]}.") from None
-    if not all(0 <= value <= 100 for value in targets.values()) or sum(targets.values()) > 100.01:
-        raise Refused("Targets must not be negative and not add up to more than 100 %.")
-    Dataset.objects.filter(pk=dataset.pk).update(topic_targets=targets)
+            chosen = targets.read_targets(leaves, typed)
+        except targets.TargetError as error:
+            raise Refused(str(error), error.topic) from None
+    Dataset.objects.filter(pk=dataset.pk).update(topic_targets=chosen)

@@ -11,6 +11,7 @@ from django.db.models import Case, Count, Q, Value, When
 from django.db.models.functions import Mod
 from pydantic import BaseModel
 
+from datasets_app import moments
 from datasets_app.actions import TOPICS, last_result
 from datasets_app.core.categorizing import HIGH, POOL, Assignment, Categorizer, Method
 from datasets_app.core.records import encode_json, loads
@@ -96,6 +97,7 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
     _ask(ctx, dataset, categorizer)
     if _topics_now(dataset) != topics:
         raise Again
+    moments.note(dataset.pk, "Records sorted into topics")
     return {**_summary(dataset), "moved": tally.moved, "doubtful_before": tally.before, "examples": examples}
 
 

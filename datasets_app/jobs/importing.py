@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from datasets_app import moments
 from datasets_app.core.quick import QuickHere, Ready
 from datasets_app.core.reading import (
     Entry,
@@ -69,6 +70,7 @@ def run_import(ctx: JobContext) -> dict[str, Any]:
             ImportBatch.objects.filter(pk=batch.pk).update(finished_at=timezone.now())
             keep_up(batch.dataset_id)
         batch.refresh_from_db()
+        moments.note(batch.dataset_id, f"Imported {batch.filename}")
     forget_file(batch)
     return {
         "dataset": batch.dataset.name,

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from datasets_app import mending
+from datasets_app import mending, moments
 from datasets_app.core.reading import Parsed
 from datasets_app.models import ImportBatch, RejectedLine
 from datasets_app.searching import keep_up
@@ -38,6 +38,7 @@ def run_reread(ctx: JobContext) -> dict[str, Any]:
         ctx.check()
         if ctx.slice_over:
             raise Again
+    moments.note(batch.dataset_id, f"Lines of {batch.filename} read again")
     return {name: cursor[name] for name in ("imported", "already_present", "unreadable")}
 
 

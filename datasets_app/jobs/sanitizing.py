@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Count, Sum
 
+from datasets_app import moments
 from datasets_app.actions import CATEGORIZE, start
 from datasets_app.core.dedupe import DuplicateIndex, duplicate_issue, prints_of, shared_lines
 from datasets_app.core.fast import Judge, Shape
@@ -60,6 +61,7 @@ def run_sanitize(ctx: JobContext) -> HygieneReport:
     held = _look_through(ctx, dataset)
     checked = records.filter(pk__lte=last).count()
     ctx.progress.begin("Checking", done=checked, total=checked)  # that phase counted its own
+    moments.note(dataset.pk, "Records checked")
     return report_of(dataset, held)
 
 

@@ -91,6 +91,26 @@ class ActionRun(models.Model):
         return f"{self.action} of {self.dataset}"
 
 
+class CoverageMoment(models.Model):
+    """How the valid records of a dataset spread over its topics when an action had ended."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="coverage_moments", db_index=False)
+    sentence = models.CharField(max_length=300)  # what had been done
+    counts = models.JSONField(default=dict)  # topic -> records
+    records = models.PositiveIntegerField(default=0)  # in topics
+    unknown = models.PositiveIntegerField(default=0)
+    uncategorized = models.PositiveIntegerField(default=0)
+    balance = models.FloatField(null=True)  # null: fewer than two topics
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["dataset", "id"], name="moment_by_dataset")]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
 class Snapshot(models.Model):
     """Records frozen with what was known of them and a hash over all of it: by a training run, or by hand."""
 
