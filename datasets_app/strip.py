@@ -32,7 +32,7 @@ def dataset_steps(dataset: Dataset, here: str = "", facts: DatasetFacts | None =
         "A": f"{page}#actions",
         "B": reverse("datasets:topics", args=[dataset.pk]),
         "C": f"{page}#actions",
-        "D": f"{page}#coverage",
+        "D": reverse("datasets:coverage_page", args=[dataset.pk]),
     }
     steps = [Step(letter, state[letter], fact[letter], urls[letter], here=letter == here) for letter in "ABCD"]
     ready = bool(facts.valid) and not facts.unchecked

@@ -17,6 +17,7 @@ urlpatterns = [
     path("<int:pk>/report/", pages.report, name="report"),
     path("<int:pk>/report.<str:form>", pages.download_report, name="download_report"),
     path("<int:pk>/privacy/", privacy.privacy, name="privacy"),
+    path("<int:pk>/coverage/", pages.coverage_page, name="coverage_page"),
     path("<int:pk>/topics/", topics.topics, name="topics"),
     path("<int:pk>/topics/<slug:name>/", topics.topic, name="topic"),
     path("<int:pk>/topic_sources/", topics.topic_sources, name="topic_sources"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .coverage import coverage_page_panel
 from .details import dataset_rows, record_panel
 from .exporting import export_panel, exports_panel
 from .imports import import_panel, rejected_panel, reread_panel
@@ -19,6 +20,7 @@ __all__ = [
     "actions_panel",
     "bulk_work_panel",
     "changes_panel",
+    "coverage_page_panel",
     "coverage_panel",
     "dataset_rows",
     "diff_panel",

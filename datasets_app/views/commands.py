@@ -89,9 +89,11 @@ def stop_import(request: Request, pk: int, batch_pk: int):
 @require_POST
 def set_targets(request: Request, pk: int):
     dataset = access.dataset(request.user, pk)
+    typed = request.POST.dict()
     try:
-        services.set_targets(dataset, request.POST.dict())
-        messages.success(request, "Targets saved.")
+        services.set_targets(dataset, typed)
     except services.Refused as refused:
-        messages.error(request, str(refused))
-    return redirect(f"{dataset.get_absolute_url()}#coverage")
+        context = pages.coverage_context(dataset, {}, typed, str(refused))
+        return render(request, "datasets_app/coverage.html", context, status=422)
+    messages.success(request, "Targets saved.")
+    return redirect("datasets:coverage_page", pk)

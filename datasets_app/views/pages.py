@@ -41,7 +41,7 @@ def dataset(request: Request, pk: int):
     facts, runs = dataset_facts(dataset), last_runs(dataset)
     context = {
         "dataset": dataset,
-        "steps": dataset_steps(dataset, here="D", facts=facts),
+        "steps": dataset_steps(dataset, facts=facts),
         "summary": panels.summary_panel(dataset, facts, runs),
         "coverage": panels.coverage_panel(dataset, facts),
         "readiness": panels.readiness_panel(dataset, facts),
@@ -116,3 +116,16 @@ def download_report(request: Request, pk: int, form: str):
     text = report.model_dump_json(indent=2) if form == "json" else report.as_csv()
     headers = {"Content-Disposition": f'attachment; filename="sanitize-report.{form}"'}
     return HttpResponse(text, content_type={"json": "application/json", "csv": "text/csv"}[form], headers=headers)
+
+
+@require_GET
+def coverage_page(request: Request, pk: int):
+    dataset = access.dataset(request.user, pk)
+    return render(request, "datasets_app/coverage.html", coverage_context(dataset, request.GET.dict()))
+
+
+def coverage_context(
+    dataset: Dataset, query: dict[str, str], typed: dict[str, str] | None = None, wrong: str = ""
+) -> dict[str, object]:
+    panel = panels.coverage_page_panel(dataset, query, typed=typed, wrong=wrong)
+    return {"dataset": dataset, "panel": panel, "steps": dataset_steps(dataset, here="D", facts=panel.facts)}

@@ -8,7 +8,7 @@ or your model; grey is before; hatched is missing or out of reach; dashed is the
 from __future__ import annotations
 
 from rft_project.web.charts.bars import BarChart, BarRow, bar_rows
-from rft_project.web.charts.curves import LineChart, Sparkline, reward_curve, sparkline
+from rft_project.web.charts.curves import LineChart, Sparkline, level_curve, reward_curve, sparkline
 from rft_project.web.charts.histogram import bin_counts, histogram
 from rft_project.web.charts.pairs import PairRow, before_after
 from rft_project.web.charts.parts import BucketRow, Part, buckets, stacked
@@ -29,6 +29,7 @@ __all__ = [
     "bin_counts",
     "buckets",
     "histogram",
+    "level_curve",
     "reward_curve",
     "sparkline",
     "stacked",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rft_project.web.charts.scale import AxisTick, Table, nice_step, pct, tick_text, ticks
@@ -68,6 +68,7 @@ class LineChart:
     thin_label: str
     base_label: str
     table: Table
+    noun: str = "prompts"  # what the lines are of, in the legend
     left: float = LEFT
     bottom: int = BOTTOM
     height: int = 379
@@ -192,6 +193,12 @@ def reward_curve(
         base_label=f"{base_label} before training" if baseline is not None else "",
         table=_table(validation, finding, main_label, base_label, baseline),
     )
+
+
+def level_curve(points: Points, *, finding: str, label: str, x_caption: str, y_caption: str, table: Table) -> LineChart:
+    """One thick line with dots, of any figure from 0 to 1, over steps; ``label`` stands where it ends."""
+    drawn = reward_curve(points, finding=finding, main_label=label, x_caption=x_caption, y_caption=y_caption)
+    return replace(drawn, table=table, noun="")
 
 
 @dataclass(frozen=True)
