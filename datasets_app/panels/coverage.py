@@ -18,11 +18,11 @@ from datasets_app.facts import dataset_facts
 from datasets_app.models import CoverageMoment, Dataset
 from rft_project.web.charts import BarChart, BarRow, Cell, LineChart, Table, bar_rows, level_curve
 from rft_project.web.charts.scale import pct
-from rft_project.web.text import number, percent, score
+from rft_project.web.text import number, percent, plural, score
 
 from .overview import BAND_TONES, share_figure
 
-HISTORY = 50  # rows of the page
+HISTORY = 20  # rows of the page, and points of its curve
 ROOM = 1.5  # the scale of the bars reaches so far beyond the largest share or target, for dragging
 BADGES = {"under": "warn", "over": "note", "ok": "good"}
 
@@ -92,17 +92,24 @@ class CoveragePagePanel:
         return "%" if self.in_topics else ""
 
     @property
+    def sorts(self) -> bool:
+        """The next step is to sort records, which starts at once."""
+        return bool(self.report.distribution and self.report.uncategorized)
+
+    @property
     def next(self) -> tuple[str, str, str, str]:
         """What to do next: title, why, address, label."""
-        pk = self.dataset.pk
+        pk, open_records = self.dataset.pk, self.report.uncategorized
         if not self.report.distribution:
             why = "Coverage says how the records spread over them."
             return "Choose topics.", why, reverse("datasets:topics", args=[pk]), "Choose topics"
-        if not self.report.total_records or self.report.uncategorized:
-            why = f"{self.report.uncategorized:,} valid records are in no topic yet, so coverage does not count them."
-            if not self.report.uncategorized:
-                why = "No record is in a topic: check the topics, or give the unknown records one by hand."
-            return "Sort the records into the topics.", why, reverse("datasets:topics", args=[pk]), "Go to the topics"
+        if self.sorts:
+            are = "is" if open_records == 1 else "are"
+            why = f"{plural(open_records, 'valid record')} {are} in no topic yet, so coverage does not count them."
+            return "Categorize the records.", why, reverse("datasets:run_categorize", args=[pk]), "Categorize now"
+        if not self.report.total_records:
+            why = "No record is in a topic: they may have to be checked, or other topics may fit them better."
+            return "Look at the topics.", why, reverse("datasets:topics", args=[pk]), "Open the topics"
         if self.report.recommendations:
             most = self.report.recommendations[0]
             why = f"{most.topic} needs about {most.needed:,} more to reach its target."
@@ -117,7 +124,7 @@ def coverage_page_panel(
     """``query``: ``before`` and ``after`` are moments to compare, by default the last two; ``typed``: see ``wrong``."""
     facts = dataset_facts(dataset)
     report = coverage(facts.topics, dataset.topic_targets, unknown=facts.unknown, uncategorized=facts.uncategorized)
-    history = list(dataset.coverage_moments.all()[:HISTORY])
+    history = list(dataset.coverage_moments.defer("counts")[:HISTORY])
     before, after = _chosen(dataset, history, query)
     return CoveragePagePanel(
         dataset=dataset,
@@ -209,34 +216,34 @@ def _chosen(
 ) -> tuple[CoverageMoment | None, CoverageMoment | None]:
     """The two moments to compare, the earlier one first; what cannot be found is the default."""
     wanted = {int(key) for name in ("before", "after") if (key := query.get(name, "")).isdecimal() and len(key) < 19}
-    found = sorted(dataset.coverage_moments.filter(pk__in=wanted), key=lambda moment: moment.pk) if wanted else []
-    if len(found) != 2:
-        found = history[1::-1]
-    return (found[0], found[1]) if len(found) == 2 else (None, None)
+    last = {moment.pk for moment in history[:2]}
+    found = {moment.pk: moment for moment in dataset.coverage_moments.filter(pk__in=wanted | last)}
+    chosen = sorted(wanted & found.keys() if len(wanted & found.keys()) == 2 else last)
+    return (found[chosen[0]], found[chosen[1]]) if len(chosen) == 2 else (None, None)
 
 
 def _curve(history: list[CoverageMoment]) -> LineChart | None:
-    """Balance, oldest first; None before there are two figures."""
+    """Balance, oldest first; None before there are two figures. The history under it is its table."""
     known = [moment for moment in reversed(history) if moment.balance is not None]
     if len(known) < 2:
         return None
-    points = [(float(at), moment.balance or 0.0) for at, moment in enumerate(known, start=1)]
+    points = [(float(at), moment.balance or 0.0) for at, moment in enumerate(known)]
     first, last = points[0][1], points[-1][1]
-    finding = f"The balance went from {score(first)} to {score(last)} in {len(points)} steps."
-    rows = [(number(at), moment.sentence, score(moment.balance)) for at, moment in enumerate(known, start=1)]
+    finding = f"The balance went from {score(first)} to {score(last)} in {plural(len(points) - 1, 'step')}."
     return level_curve(
         points,
         finding=finding,
         label="balance",
-        x_caption="finished actions, the oldest first",
+        x_caption="actions that changed it since the first line",
         y_caption="balance, 0 worst to 1 best",
-        table=Table.of("Balance over time", ("Step", "What was done", "Balance"), rows),
+        table=Table("Balance over time", (), ()),
     )
 
 
 def _moved(before: CoverageMoment, after: CoverageMoment, order: list[str]) -> BarChart:
-    """Share of each topic then, with a mark where it was before."""
-    found = compared(before.counts, after.counts, order)
+    """Share of each topic that moved, with a mark where it was before."""
+    every = compared(before.counts, after.counts, order)
+    found = [move for move in every if (move.before, move.share_before) != (move.after, move.share_after)]
     rows = [
         BarRow(
             move.name,
@@ -263,6 +270,8 @@ def _moved(before: CoverageMoment, after: CoverageMoment, order: list[str]) -> B
     heads = ("Topic", "Records before", "Share before", "Records after", "Share after", "Points")
     table = Table.of("Coverage before and after", heads, cells)
     finding = f"{number(before.records)} records in topics before, {number(after.records)} after."
+    if still := len(every) - len(found):
+        finding += f" {plural(still, 'topic')} did not move."
     return bar_rows(rows, finding=finding, value_label="after", target_label="before", table=table)
 
 

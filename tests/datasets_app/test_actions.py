@@ -119,7 +119,7 @@ def test_a_deleted_topic_gives_its_records_up_and_undo_brings_it_back(workspace)
 def test_targets_must_be_percentages_that_fit(workspace):
     dataset = small_dataset(workspace)
     first, second = dataset.topics.leaves()[:2]
-    with pytest.raises(services.Refused, match="not add up to more than 100"):
+    with pytest.raises(services.Refused, match="may not exceed 100"):
         services.set_targets(dataset, {first: "80", second: "30"})
     services.set_targets(dataset, {first: "40", second: ""})
     dataset.refresh_from_db()
