@@ -15,7 +15,7 @@ class Line(NamedTuple):
     name: str
     depth: int
     leaf: bool
-    count: int
+    records: int
     percentage: float
     target: float
     gap: float

@@ -167,21 +167,23 @@ def _line(
     share = percent(line.percentage / 100)
     if not line.leaf:
         wanted = percent(line.target / 100)
-        return format_html(_GROUP, line.depth, line.name, number(line.count), share, wanted)
+        return format_html(_GROUP, line.depth, line.name, number(line.records), share, wanted)
     topic = report.distribution[line.name]
     width, aim = pct(line.percentage, 0, scale), pct(line.target, 0, scale)
-    gap = format_html(_GAP, width, round(aim - width, 2)) if topic.status == "under" else ""
+    mark = format_html(_MARK, aim)
+    if topic.status == "under":
+        mark = format_html(_GAP, width, round(aim - width, 2)) + mark
     own = dataset.topic_targets.get(line.name)
     value = typed.get(line.name, "") if typed is not None else "" if own is None else f"{own:g}"
     return format_html(
         _LEAF,
         line.depth,
         line.name,
-        number(line.count),
+        number(line.records),
         share,
         BADGES[topic.status],
         gap_words(topic),
-        format_html(_BAR, SafeString('class="f-acc"'), width, gap),
+        format_html(_BAR, SafeString('class="f-acc"'), width, mark),
         f"{scale:g}",
         f"{line.target:.2f}",
         value,

@@ -222,17 +222,12 @@ def test_two_moments_stand_side_by_side(dataset_of: Any, client: Client) -> None
     assert "Before: Second, just now. After: Third, just now." in text
     assert "The balance went from 0.17 to 0.00 in 2 steps." in text
     swapped = page_of(client, dataset, f"?before={third.pk}&after={first.pk}")
-    assert (
-        "10 records in topics before, 10 after. 1 topic did not move. Before: First, just now. After: Third"
-        in text_of(swapped)
-    )
+    said = text_of(swapped)
+    assert "10 records in topics before, 10 after. 1 topic did not move. Before: First, just now. After: Third" in said
     table = swapped[swapped.index(">Coverage before and after</caption>") :]
     rows = [text_of(row).strip() for row in re.findall(r'<tr role="row">(<th scope="row".*?)</tr>', table)[:3]]
-    assert rows == [
-        "returns 1 10 % 4 40 % +30.0",
-        "other 0 % 0 0 % +0.0",
-        "shipping 3 30 % 0 % −30.0",
-    ]
+    assert rows[2] == "shipping 3 30 % 0 % −30.0"  # there is no such topic any more
+    assert sorted(rows[:2]) == ["other 0 % 0 0 % +0.0", "returns 1 10 % 4 40 % +30.0"]
     assert "Before: Second" in text_of(page_of(client, dataset, "?before=nonsense&after=99999999999999999999"))
 
 
