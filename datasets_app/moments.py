@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from .facts import coverage_report
-from .models import CoverageMoment, Dataset
+from .models import Dataset
 
 KEPT = 200  # rows of a dataset; the oldest go
 
@@ -20,22 +20,12 @@ def note(dataset_id: int, sentence: str) -> None:
     report = coverage_report(dataset)
     if not report.distribution:
         return
-    now = CoverageMoment(
-        dataset=dataset,
-        sentence=sentence[:300],
-        counts={name: topic.count for name, topic in report.distribution.items()},
-        records=report.total_records,
-        unknown=report.unknown,
-        uncategorized=report.uncategorized,
-        balance=report.balance_score,
-    )
+    counts = {name: topic.count for name, topic in report.distribution.items()}
+    figures = {"counts": counts, "unknown": report.unknown, "uncategorized": report.uncategorized}
     with transaction.atomic():
-        last = dataset.coverage_moments.first()
-        if last is None or _figures(last) != _figures(now):
-            now.save()
+        if figures != dataset.coverage_moments.values(*figures).first():
+            dataset.coverage_moments.create(
+                sentence=sentence[:300], records=report.total_records, balance=report.balance_score, **figures
+            )
             newest = list(dataset.coverage_moments.values_list("pk", flat=True)[:KEPT])
             dataset.coverage_moments.filter(pk__lt=newest[-1]).delete()
-
-
-def _figures(moment: CoverageMoment) -> tuple[object, ...]:
-    return moment.counts, moment.unknown, moment.uncategorized

@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Max
 from django.utils import timezone
 
-from datasets_app import actions
+from datasets_app import actions, moments
 from datasets_app.consent import refuse_unasked
 from datasets_app.core.generating import IN_FLIGHT, ROUND, Ask, Strategy, Tally, as_counts, next_asks, valid_of
 from datasets_app.core.records import clean_text
@@ -93,6 +93,7 @@ class _Work:
             run.save(update_fields=["quality", "after", "ended", "finished_at"])
             if quality.records:
                 actions.start(run.dataset, actions.SANITIZE, {}, by=self._ctx.job.requested_by)
+        moments.note(run.dataset_id, "Records generated")
 
     # What an earlier slice or a killed worker left
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from datasets_app.core import targets
@@ -18,7 +17,7 @@ from datasets_app.facts import dataset_facts
 from datasets_app.models import CoverageMoment, Dataset
 from rft_project.web.charts import BarChart, BarRow, Cell, LineChart, Table, bar_rows, level_curve
 from rft_project.web.charts.scale import pct
-from rft_project.web.text import number, percent, plural, score
+from rft_project.web.text import joined, number, percent, plural, score
 
 from .overview import BAND_TONES, share_figure
 
@@ -32,6 +31,7 @@ _BAR = (
     '<rect {0} y="4" width="{1}%" height="12" rx="2"/>{2}</svg>'
 )
 _GAP = '<rect fill="url(#gap)" x="{0}%" y="4" width="{1}%" height="12"/>'
+_MARK = '<line class="target" x1="{0}%" x2="{0}%" y1="0" y2="20"/>'
 _GROUP = '<div class="aim group" data-depth="{0}"><b>{1}</b><span class="num">{2} · {3} of {4} wanted</span></div>'
 _LEAF = (
     '<div class="aim" data-depth="{0}"><label for="target-{1}">{1}</label>'
@@ -156,9 +156,9 @@ def _aims(dataset: Dataset, report: CoverageReport, typed: Mapping[str, str] | N
     for label, count in ((UNKNOWN, report.unknown), ("not sorted yet", report.uncategorized)):
         if count and drawn:
             share = 100 * count / everything
-            bar = format_html(_BAR, SafeString('fill="url(#hatch)"'), pct(share, 0, scale), "")
-            drawn.append(format_html(_BESIDE, label, number(count), f"{percent(share / 100)} of all valid", bar))
-    return format_html_join("\n", "{}", ((line,) for line in drawn))
+            bar = _drawn(_BAR, SafeString('fill="url(#hatch)"'), pct(share, 0, scale), "")
+            drawn.append(_drawn(_BESIDE, label, number(count), f"{percent(share / 100)} of all valid", bar))
+    return joined("{}", ((line,) for line in drawn))
 
 
 def _line(
@@ -167,15 +167,15 @@ def _line(
     share = percent(line.percentage / 100)
     if not line.leaf:
         wanted = percent(line.target / 100)
-        return format_html(_GROUP, line.depth, line.name, number(line.records), share, wanted)
+        return _drawn(_GROUP, line.depth, line.name, number(line.records), share, wanted)
     topic = report.distribution[line.name]
     width, aim = pct(line.percentage, 0, scale), pct(line.target, 0, scale)
-    mark = format_html(_MARK, aim)
+    mark = _drawn(_MARK, aim)
     if topic.status == "under":
-        mark = format_html(_GAP, width, round(aim - width, 2)) + mark
+        mark = _drawn(_GAP, width, round(aim - width, 2)) + mark
     own = dataset.topic_targets.get(line.name)
     value = typed.get(line.name, "") if typed is not None else "" if own is None else f"{own:g}"
-    return format_html(
+    return _drawn(
         _LEAF,
         line.depth,
         line.name,
@@ -183,13 +183,17 @@ def _line(
         share,
         BADGES[topic.status],
         gap_words(topic),
-        format_html(_BAR, SafeString('class="f-acc"'), width, mark),
+        _drawn(_BAR, SafeString('class="f-acc"'), width, mark),
         f"{scale:g}",
         f"{line.target:.2f}",
         value,
         f"{line.target:.1f}",
         SafeString(' aria-describedby="targets-wrong"') if typed is not None else "",
     )
+
+
+def _drawn(pattern: str, *cells: object) -> SafeString:
+    return joined(pattern, [cells])
 
 
 def _table(report: CoverageReport) -> Table:

@@ -90,6 +90,7 @@ def test_nobody_is_let_in_without_signing_in(addresses, client, name):
         "review",
         "edit_record",
         "changes",
+        "coverage_page",
         "snapshots",
         "snapshot_diff",
     ],

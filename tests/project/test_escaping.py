@@ -156,6 +156,7 @@ def open_pages(hostile: dict[str, Any]) -> dict[str, str]:
         "import": reverse("datasets:review_import", args=[dataset.pk, hostile["batch"].pk]),
         "rejected": reverse("datasets:rejected", args=[dataset.pk, hostile["batch"].pk]),
         "report": reverse("datasets:report", args=[dataset.pk]),
+        "coverage": reverse("datasets:coverage_page", args=[dataset.pk]),
         "topics": reverse("datasets:topics", args=[dataset.pk]),
         "topic": reverse("datasets:topic", args=[dataset.pk, "parcels"]),
         "unknown": reverse("datasets:topic", args=[dataset.pk, "unknown"]),
@@ -183,6 +184,7 @@ def open_pages(hostile: dict[str, Any]) -> dict[str, str]:
 SHOWN = {
     "datasets": ["dataset"],
     "dataset": ["dataset", "topic", "user"],
+    "coverage": ["dataset"],
     "preview": ["dataset", "file", "user"],
     "imports": ["dataset", "file"],
     "rejected": ["dataset", "broken-line"],

@@ -30,6 +30,7 @@ PAGES = {
     "home", "account", "help", "style", "healthz", "readyz", "sign_in", "sign_in_by_link",
     "datasets:datasets", "datasets:new_dataset", "datasets:dataset", "datasets:import_page", "datasets:review_import",
     "datasets:rejected", "datasets:report", "datasets:download_report", "datasets:topics", "datasets:record",
+    "datasets:coverage_page",
     "datasets:records", "datasets:bulk_change", "datasets:edit_record", "datasets:changes", "datasets:snapshots",
     "datasets:snapshot_diff", "datasets:bulk_work",
     "datasets:summary", "datasets:coverage", "datasets:readiness", "datasets:actions", "datasets:topic_work",
