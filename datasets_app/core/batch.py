@@ -7,7 +7,7 @@ percentiles.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -98,12 +98,12 @@ def sanitize_files(
     run = _Run(config, sinks or Sinks(), [path.name for path in paths], sweep)
     with QuickPool(config, workers) if workers > 1 else nullcontext() as pool:
         entries = _entries(paths, format, run, pool or QuickHere(config))
-        sample = list(_sampled(entries)) if config.near_duplicates is not None else []
+        sample = deque(_sampled(entries)) if config.near_duplicates is not None else deque()
         shared = shared_lines(_user_turns_of(entry) for _, entry in sample if not isinstance(entry, Rejected))
         if pool is not None:
             pool.shared = shared
         index = DuplicateIndex(config.near_duplicates, shared)
-        for lot in _lots(chain(sample, entries)):
+        for lot in _lots(chain(_taken(sample), entries)):
             _judge(lot, index, run)
     report = run.builder.build(held=sweep.held if sweep is not None else None)
     if pii is Pii.REDACT:  # nothing is left to do about what it held
@@ -136,6 +136,12 @@ def _sampled(entries: Iterator[_Entry]) -> Iterator[_Entry]:
         size += 0 if isinstance(entry, Rejected) else entry.size
         if number >= SHARED_SAMPLE or size >= _SAMPLE_BYTES:
             return
+
+
+def _taken(entries: deque[_Entry]) -> Iterator[_Entry]:
+    """The entries, each let go of when the next one is asked for."""
+    while entries:
+        yield entries.popleft()
 
 
 def _user_turns_of(entry: Parsed | Ready) -> list[str]:

@@ -34,7 +34,7 @@ SHARED_PART = 0.2  # of the sample: fewer than that can't make unrelated records
 SHARED_AT_LEAST = 5  # records
 SHARED_SAMPLE = 2000  # records that `shared_lines` needs at most
 _RECALL = 0.99  # chance that a pair exactly at the threshold becomes a candidate
-_IN_MEMORY = 16 << 20  # bytes of shingles kept in memory before they go to a file
+_IN_MEMORY = 4 << 20  # bytes of shingles kept in memory before they go to a file
 _CANDIDATES = 256  # verified per record, earliest first: a bound for files made from one template
 
 
@@ -154,7 +154,7 @@ class _WordHashes(dict[str, int]):
 
 
 _word_hashes = _WordHashes()
-_WORDS_KNOWN = 200_000
+_WORDS_KNOWN = 30_000  # a few MB in each process
 _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))  # odd, well mixed
 
 
@@ -214,11 +214,12 @@ class _Table:
 
     def put(self, key: int, value: int) -> None:
         if 3 * self._held >= 2 * self._size:
-            old = [(k, v) for k, v in zip(self._keys, self._values, strict=True) if k]
+            old = zip(self._keys, self._values, strict=True)
             self._size, self._held = 2 * self._size, 0
             self._keys, self._values = array("Q", bytes(8 * self._size)), array("I", bytes(4 * self._size))
             for known, number in old:
-                self.put(known, number)
+                if known:
+                    self.put(known, number)
         at = self._place(key)
         self._held += not self._keys[at]
         self._keys[at], self._values[at] = key, value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import sys
 from collections import deque
@@ -12,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from datasets_app.core import tokens
 from datasets_app.core.dedupe import Prints, Said, prints_of
 from datasets_app.core.fast import Judge, Shape
 from datasets_app.core.judging import Judged
@@ -49,6 +51,10 @@ class QuickPool:
         self._ahead = _AHEAD * workers
         # A forked process has everything loaded already; elsewhere than on Linux libraries do not stand it.
         how = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        # The vocabulary is 60 MB; what is loaded now is in memory once. Frozen objects are not visited by the garbage
+        # collector, whose marks would make a copy of every page.
+        tokens.counter()
+        gc.freeze()
         self._processes = ProcessPoolExecutor(workers, mp_context=how)
 
     def __enter__(self) -> QuickPool:
@@ -56,6 +62,7 @@ class QuickPool:
 
     def __exit__(self, *error: object) -> None:
         self._processes.shutdown(cancel_futures=True)
+        gc.unfreeze()
 
     def __call__(self, lines: Iterator[Line | Rejected], shape: Shape) -> Iterator[Line | Ready | Rejected]:
         """The lines in their order, judged where that is quick. Raises WorkerLost."""
