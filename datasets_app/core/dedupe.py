@@ -6,7 +6,7 @@ out. Candidates come from MinHash signatures in bands (Broder 1997; Leskovec et 
 every candidate is verified with the exact Jaccard similarity of the word 3-shingles.
 
 Records are taken a few hundred at a time: what can be computed without knowing the others (``prints_of``) may be done
-in any process, and the index itself (``DuplicateIndex``) holds about 200 bytes per record.
+in any process, and the index itself (``DuplicateIndex``) holds about 180 bytes per record.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from tempfile import SpooledTemporaryFile
 
 import numpy as np
@@ -35,6 +34,7 @@ SHARED_AT_LEAST = 5  # records
 SHARED_SAMPLE = 2000  # records that `shared_lines` needs at most
 _RECALL = 0.99  # chance that a pair exactly at the threshold becomes a candidate
 _IN_MEMORY = 4 << 20  # bytes of shingles kept in memory before they go to a file
+_LONGEST_RUN = 1 << 19  # marks, of 8 bytes; merging takes as much again
 _CANDIDATES = 256  # verified per record, earliest first: a bound for files made from one template
 
 
@@ -70,12 +70,12 @@ def shared_lines(records: Iterable[Sequence[str]]) -> frozenset[str]:
     return frozenset(line for line, n in counts.items() if n >= least)
 
 
-def compared_words(turns: Sequence[str], shared: frozenset[str] = frozenset()) -> list[str]:
-    """The words by which a record is compared: user text without shared lines, or else the last user turn as it is."""
+def compared_text(turns: Sequence[str], shared: frozenset[str] = frozenset()) -> str:
+    """What a record is compared by: user text without shared lines, or else the last user turn as it is."""
     if shared and turns:
         own = [line for turn in turns for line in _lines(turn) if line not in shared]
         turns = own or turns[-1:]
-    return "\n".join(turns).casefold().split()
+    return "\n".join(turns).casefold()
 
 
 @dataclass(slots=True)
@@ -131,8 +131,7 @@ def prints_of(records: Sequence[Said], threshold: float | None, shared: frozense
     none = np.zeros(0, np.uint32)
     if threshold is None:
         return Prints(digests, spans, np.zeros((count, 0), np.uint32), none, np.zeros(count, np.int64))
-    words = [compared_words(said.turns, shared) for said in records]
-    hashes, ends = _shingle_hashes(words)
+    hashes, ends = _shingle_hashes([compared_text(said.turns, shared) for said in records])
     rows = RMinHash.digest_matrix_from_flat_token_hashes(hashes, np.append(0, ends), PERMUTATIONS, SEED).to_rows()
     bands = _banded(np.array(rows, np.uint64).reshape(count, PERMUTATIONS), bands_for(threshold))
     return Prints(digests, spans, bands, (hashes >> np.uint64(32)).astype(np.uint32), ends)
@@ -143,25 +142,37 @@ def _hash(text: str) -> int:
     return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) or 1
 
 
-class _WordHashes(dict[str, int]):
-    """64-bit hashes of words; the same few thousand come again and again."""
-
-    def __missing__(self, word: str) -> int:
-        if len(self) >= _WORDS_KNOWN:
-            self.clear()
-        found = self[word] = _hash(word)
-        return found
+# Odd numbers, well mixed, and one for each place of a letter in a word (a longer word begins with them anew).
+_MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
+_PLACES = 4096
+_WEIGHTS = np.array([xxh3_64_intdigest(place.to_bytes(2, "little")) | 1 for place in range(_PLACES)], np.uint64)
 
 
-_word_hashes = _WordHashes()
-_WORDS_KNOWN = 30_000  # a few MB in each process
-_MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))  # odd, well mixed
+def _word_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """64-bit hashes of the words of all texts, one after the other, and how many each text has.
+
+    Words end at white space (and at control characters, which no valid record has). A word's hash is the sum of its
+    bytes, each times the weight of its place (Carter and Wegman 1979), mixed.
+    """
+    plain = [text if text.isascii() else " ".join(text.split()) for text in texts]  # no white space beyond ASCII
+    encoded = [text.encode("utf-8", "surrogatepass") for text in plain]
+    letters = np.frombuffer(b" ".join([b"", *encoded, b""]), np.uint8)
+    apart = letters <= ord(" ")
+    changes = np.flatnonzero(apart[1:] != apart[:-1]) + 1  # by turns where a word begins, and where it has ended
+    starts, sizes = changes[::2], changes[1::2] - changes[::2]
+    bounds = np.cumsum([1, *(len(text) + 1 for text in encoded)])
+    counts = np.diff(np.searchsorted(starts, bounds))
+    if not len(starts):
+        return np.zeros(0, np.uint64), counts
+    before = np.cumsum(sizes) - sizes  # letters of the words before each
+    place = np.arange(before[-1] + sizes[-1]) - np.repeat(before, sizes)
+    hashes = np.add.reduceat(_WEIGHTS[place % _PLACES] * letters[~apart], before)
+    return (hashes ^ (hashes >> np.uint64(32))) * _MIX[2], counts
 
 
-def _shingle_hashes(words: Sequence[Sequence[str]]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _shingle_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """64-bit hashes of the word 3-shingles of all texts, one after the other, and where each text's end."""
-    lengths = np.fromiter(map(len, words), np.int64, len(words))
-    flat = np.fromiter(map(_word_hashes.__getitem__, chain.from_iterable(words)), np.uint64, int(lengths.sum()))
+    flat, lengths = _word_hashes(texts)
     counts = np.maximum(lengths - (SHINGLE - 1), 0)
     ends = np.cumsum(counts)
     if not counts.any():
@@ -194,56 +205,28 @@ def bands_for(threshold: float) -> int:
     return PERMUTATIONS
 
 
-class _Table:
-    """64-bit numbers to small numbers, in 20 bytes each: open addressing in two arrays. 0 is not a key."""
-
-    def __init__(self) -> None:
-        self._size, self._held = 1024, 0
-        self._keys, self._values = array("Q", bytes(8 * self._size)), array("I", bytes(4 * self._size))
-
-    def _place(self, key: int) -> int:
-        keys, mask = self._keys, self._size - 1
-        at = key & mask
-        while keys[at] and keys[at] != key:
-            at = (at + 1) & mask
-        return at
-
-    def get(self, key: int) -> int | None:
-        at = self._place(key)
-        return self._values[at] if self._keys[at] else None
-
-    def put(self, key: int, value: int) -> None:
-        if 3 * self._held >= 2 * self._size:
-            old = zip(self._keys, self._values, strict=True)
-            self._size, self._held = 2 * self._size, 0
-            self._keys, self._values = array("Q", bytes(8 * self._size)), array("I", bytes(4 * self._size))
-            for known, number in old:
-                if known:
-                    self.put(known, number)
-        at = self._place(key)
-        self._held += not self._keys[at]
-        self._keys[at], self._values[at] = key, value
-
-
 class DuplicateIndex:
     """Remembers records and tells which earlier one a new one repeats. Deterministic for one order of records.
+
+    A record is looked up by some 32-bit marks: of its digest, of its span id, and of each band of its signature. What
+    shares a mark with it is a candidate, and then compared for what the mark stands for.
 
     Args:
         threshold: Jaccard similarity from which two records are near duplicates (0–1], or None for exact only.
         shared: what ``shared_lines`` found in a sample of the same records.
 
-    Memory: about 200 bytes per record kept, whatever the size of the records; the shingles to verify with lie in a
+    Memory: about 180 bytes per record kept, whatever the size of the records; the shingles to verify with lie in a
     temporary file.
     """
 
     def __init__(self, threshold: float | None = DEFAULT_THRESHOLD, shared: frozenset[str] = frozenset()) -> None:
         self.threshold = threshold
         self.shared = shared
-        self._by_digest, self._by_span = _Table(), _Table()
         self._keys = array("q")
-        self._bands: list[NDArray[np.uint64]] = []  # sorted: 32 bits of a band's hash, 32 of the record's number
+        self._digests, self._spans = array("Q"), array("Q")
+        self._marks: list[NDArray[np.uint64]] = []  # sorted runs: 32 bits of a mark, 32 of the record's number
         self._shingles = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - ends with the index
-        self._ends = array("Q")
+        self._ends = array("Q")  # in that file, in bytes
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -257,101 +240,112 @@ class DuplicateIndex:
 
         A record without messages matches nothing and is not kept.
         """
-        alike = _Alike(prints.bands)
-        candidates = self._candidates(prints.bands)
+        marks = _marks(prints)
+        order = np.argsort(marks, axis=None, kind="stable")
+        alike, candidates = _Alike(marks, order), self._candidates(marks, order)
         matches: list[Match | None] = []
-        kept: list[tuple[int, int]] = []
+        kept: list[int] = []  # rows; the first of them gets the number behind those kept before
         for row, (key, own, span) in enumerate(zip(keys, prints.digests, prints.spans, strict=True)):
             match = None
             if own is not None:
-                own = own or 1
-                match = self._same(own, span) or self._near(prints.of(row), candidates.get(row, []), alike.kept(row))
+                numbers = sorted({*candidates.get(row, ()), *alike.kept(row)})
+                match = self._match(own, span, prints, row, kept, numbers) if numbers else None
                 if match is None:
-                    number = len(self._keys)
-                    self._keep(key, own, span, prints.of(row))
-                    if len(prints.of(row)):
-                        kept.append((row, number))
-                        alike.keep(row, number)
+                    alike.keep(row, len(self._keys))
+                    kept.append(row)
+                    self._keys.append(key)
+                    self._digests.append(own)
+                    self._spans.append(span)
             matches.append(match)
-        self._remember(prints.bands, kept)
+        if kept:
+            self._remember(marks, prints, np.array(kept))
         return matches
 
-    def _same(self, own: int, span: int) -> Match | None:
-        if (found := self._by_digest.get(own)) is not None:
-            return Match("duplicate", self._keys[found], 1.0)
-        if span and (found := self._by_span.get(span)) is not None:
-            return Match("duplicate", self._keys[found], 1.0, same_span=True)
-        return None
-
-    def _near(self, own: NDArray[np.uint32], before: list[int], beside: list[int]) -> Match | None:
-        """The first of the candidates that is as similar as the threshold says."""
-        if self.threshold is None or not len(own) or not (before or beside):
+    def _match(
+        self, own: int, span: int, prints: Prints, row: int, kept: list[int], numbers: list[int]
+    ) -> Match | None:
+        """The first of the records with these numbers that has the same digest, else the same span, else is near."""
+        for number in numbers:
+            if self._digests[number] == own:
+                return Match("duplicate", self._keys[number], 1.0)
+        for number in numbers:
+            if span and self._spans[number] == span:
+                return Match("duplicate", self._keys[number], 1.0, same_span=True)
+        shingles = prints.of(row)
+        if self.threshold is None or not len(shingles):
             return None
-        own = np.unique(own)
-        for other in sorted({*before, *beside})[:_CANDIDATES]:
-            similarity = _jaccard(own, np.unique(self._shingles_of(other)), self.threshold)
+        shingles = np.unique(shingles)
+        before = len(self._ends)
+        for number in numbers[:_CANDIDATES]:
+            others = self._shingles_of(number) if number < before else prints.of(kept[number - before])
+            similarity = _jaccard(shingles, np.unique(others), self.threshold)
             if similarity >= self.threshold:
-                return Match("near_duplicate", self._keys[other], similarity)
+                return Match("near_duplicate", self._keys[number], similarity)
         return None
-
-    def _keep(self, key: int, own: int, span: int, shingles: NDArray[np.uint32]) -> None:
-        number = len(self._keys)
-        self._keys.append(key)
-        self._by_digest.put(own, number)
-        if span:
-            self._by_span.put(span, number)
-        before = self._ends[-1] if number else 0
-        if len(shingles):
-            self._shingles.seek(before)
-            self._shingles.write(shingles.tobytes())
-        self._ends.append(before + shingles.nbytes)
 
     def _shingles_of(self, number: int) -> NDArray[np.uint32]:
         start = self._ends[number - 1] if number else 0
         self._shingles.seek(start)
         return np.frombuffer(self._shingles.read(self._ends[number] - start), dtype=np.uint32)
 
-    def _candidates(self, bands: NDArray[np.uint32]) -> dict[int, list[int]]:
-        """Numbers of records kept that share a band, by row."""
+    def _candidates(self, marks: NDArray[np.uint32], order: NDArray[np.int64]) -> dict[int, list[int]]:
+        """Numbers of records kept that share a mark, by row. ``order``: that of all marks."""
         found: dict[int, list[int]] = {}
-        least = bands.astype(np.uint64).ravel() << np.uint64(32)
-        for level in self._bands:
-            first = np.searchsorted(level, least)
-            last = np.searchsorted(level, least | np.uint64(0xFFFFFFFF), "right")
-            for place in np.flatnonzero(last > first):
-                few = level[first[place] : min(last[place], first[place] + _CANDIDATES)]
+        least = marks.ravel()[order].astype(np.uint64) << np.uint64(32)  # in order: neighbours are looked up together
+        for run in self._marks:
+            first = np.searchsorted(run, least)
+            there = np.flatnonzero(run[np.minimum(first, len(run) - 1)] ^ least < np.uint64(1 << 32))
+            last = np.searchsorted(run, least[there] | np.uint64(0xFFFFFFFF), "right")
+            for place, end in zip(there.tolist(), last.tolist(), strict=True):
+                few = run[first[place] : min(end, first[place] + _CANDIDATES)]
                 numbers = (few & np.uint64(0xFFFFFFFF)).tolist()
-                found.setdefault(int(place) // bands.shape[1], []).extend(numbers)
+                found.setdefault(int(order[place]) // marks.shape[1], []).extend(numbers)
         return found
 
-    def _remember(self, bands: NDArray[np.uint32], kept: list[tuple[int, int]]) -> None:
-        """Adds the bands of what was kept: sorted runs, merged so that each is more than twice as long as the next."""
-        if not kept:
-            return
-        rows, numbers = (np.array(column, np.uint64) for column in zip(*kept, strict=True))
-        run = (bands[rows.astype(np.int64)].astype(np.uint64) << np.uint64(32)) | numbers[:, None]
-        level = np.sort(run.ravel())
-        while self._bands and len(self._bands[-1]) <= 2 * len(level):
-            level = np.concatenate([self._bands.pop(), level])
-            level.sort(kind="stable")
-        self._bands.append(level)
+    def _remember(self, marks: NDArray[np.uint32], prints: Prints, rows: NDArray[np.int64]) -> None:
+        """Adds what was kept: its marks as a sorted run, and its shingles to the file.
+
+        Runs are merged so that each is more than twice as long as the next, up to a length that bounds what merging
+        takes.
+        """
+        before = len(self._ends)
+        numbers = np.arange(before, before + len(rows), dtype=np.uint64)
+        run = np.sort(((marks[rows].astype(np.uint64) << np.uint64(32)) | numbers[:, None]).ravel())
+        while self._marks and len(self._marks[-1]) <= min(2 * len(run), _LONGEST_RUN - len(run)):
+            run = np.concatenate([self._marks.pop(), run])
+            run.sort()
+        self._marks.append(run)
+        lengths = np.diff(prints.ends, prepend=0)
+        chosen = np.zeros(len(lengths), bool)
+        chosen[rows] = True
+        at = self._ends[-1] if before else 0
+        self._shingles.seek(at)
+        self._shingles.write(prints.shingles[np.repeat(chosen, lengths)].tobytes())
+        self._ends.frombytes((at + 4 * np.cumsum(lengths[rows])).astype(np.uint64).tobytes())
+
+
+def _marks(prints: Prints) -> NDArray[np.uint32]:
+    """One row of 32-bit marks per record: of its digest, its span id and its bands."""
+    digests = np.array([own or 0 for own in prints.digests], np.uint64)
+    spans = np.array(prints.spans, np.uint64)
+    both = np.stack([digests * _MIX[0], np.where(spans, spans, digests) * _MIX[1]], axis=1) >> np.uint64(32)
+    # Texts without shingles have nothing that they could be near to: their bands would make them candidates of all.
+    short = np.diff(prints.ends, prepend=0)[:, None] == 0
+    bands = np.where(short, both[:, :1], prints.bands) if prints.bands.size else prints.bands
+    return np.concatenate([both, bands], axis=1).astype(np.uint32)
 
 
 class _Alike:
-    """Records of one call of ``add_all`` that share a band, and which of them were kept so far."""
+    """Records of one call of ``add_all`` that share a mark, and which of them were kept so far."""
 
-    def __init__(self, bands: NDArray[np.uint32]) -> None:
+    def __init__(self, marks: NDArray[np.uint32], order: NDArray[np.int64]) -> None:
         self._groups: dict[int, list[int]] = {}  # row -> its groups
         self._kept: dict[int, list[int]] = {}  # group -> numbers of the records kept
-        if not bands.size:
-            return
-        flat = bands.ravel()
-        order = np.argsort(flat, kind="stable")
-        ordered = flat[order]
+        ordered = marks.ravel()[order]
         same = np.append(ordered[1:] == ordered[:-1], False)
         shared = same | np.append(False, same[:-1])
         for place in np.flatnonzero(shared):
-            self._groups.setdefault(int(order[place]) // bands.shape[1], []).append(int(ordered[place]))
+            self._groups.setdefault(int(order[place]) // marks.shape[1], []).append(int(ordered[place]))
 
     def kept(self, row: int) -> list[int]:
         groups = self._groups.get(row, ())

@@ -7,7 +7,7 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets_app.core.dedupe import DuplicateIndex, Match, Said, bands_for, compared_words, prints_of
+from datasets_app.core.dedupe import DuplicateIndex, Match, Said, bands_for, compared_text, prints_of
 from datasets_app.core.dedupe import shared_lines as shared_lines_of
 from datasets_app.core.reading import Parsed, read_traces
 from datasets_app.core.records import Trace, user_turns
@@ -162,7 +162,7 @@ def test_example_turns_that_all_records_share_do_not_make_them_alike():
     assert len(shared) == 12
     assert matches(DuplicateIndex(shared=shared), traces) == [None] * 6
     again = few_shot(QUESTIONS[2] + " Really?")
-    assert compared_words(user_turns(again), shared)[:3] == ["why", "was", "my"]
+    assert compared_text(user_turns(again), shared).split()[:3] == ["why", "was", "my"]
 
 
 def test_an_instruction_around_the_question_counts_as_shared_too():
@@ -171,7 +171,7 @@ def test_an_instruction_around_the_question_counts_as_shared_too():
     )
     traces = [of(template.format(question)) for question in QUESTIONS]
     shared = shared_lines(traces)
-    assert compared_words(user_turns(traces[0]), shared) == [
+    assert compared_text(user_turns(traces[0]), shared).split() == [
         "how",
         "do",
         "i",
@@ -295,3 +295,19 @@ def test_real_growing_conversations():
             match = index.add(entry.line, entry.trace)
             kinds.append(match.kind if match else "kept")
     assert (kinds.count("kept"), kinds.count("near_duplicate"), kinds.count("duplicate")) == (66, 21, 0)
+
+
+spoken = st.text(st.characters(exclude_categories=["Cc"]) | st.sampled_from("a b\t\n\u00a0\u3000"), max_size=40)
+
+
+@given(st.lists(spoken, max_size=6))
+def test_shingles_are_the_words_three_by_three(texts: list[str]) -> None:
+    prints = prints_of([Said("", "", [text]) for text in texts], 0.85)
+    hashes: dict[tuple[str, ...], int] = {}
+    for number, text in enumerate(texts):
+        words = text.casefold().split()
+        shingles = list(zip(words, words[1:], words[2:], strict=False))
+        assert len(prints.of(number)) == len(shingles)
+        for shingle, value in zip(shingles, prints.of(number).tolist(), strict=True):
+            assert hashes.setdefault(shingle, value) == value
+    assert len(set(hashes.values())) == len(hashes)
