@@ -6,7 +6,7 @@ out. Candidates come from MinHash signatures in bands (Broder 1997; Leskovec et 
 every candidate is verified with the exact Jaccard similarity of the word 3-shingles.
 
 Records are taken a few hundred at a time: what can be computed without knowing the others (``prints_of``) may be done
-in any process, and the index itself (``DuplicateIndex``) holds about 180 bytes per record.
+in any process, and the index itself (``DuplicateIndex``) holds about 160 bytes per record.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ SHARED_SAMPLE = 2000  # records that `shared_lines` needs at most
 _RECALL = 0.99  # chance that a pair exactly at the threshold becomes a candidate
 _IN_MEMORY = 4 << 20  # bytes of shingles kept in memory before they go to a file
 _LONGEST_RUN = 1 << 19  # marks, of 8 bytes; merging takes as much again
+_EXACT = 2  # marks that are not of a band: of the digest and of the span id
+_HEAD = 16  # bytes before a record's shingles
 _CANDIDATES = 256  # verified per record, earliest first: a bound for files made from one template
 
 
@@ -205,6 +207,9 @@ def bands_for(threshold: float) -> int:
     return PERMUTATIONS
 
 
+_Lot = tuple[Prints, list[int]]  # records that are being added, and the rows of those that were kept
+
+
 class DuplicateIndex:
     """Remembers records and tells which earlier one a new one repeats. Deterministic for one order of records.
 
@@ -215,18 +220,17 @@ class DuplicateIndex:
         threshold: Jaccard similarity from which two records are near duplicates (0–1], or None for exact only.
         shared: what ``shared_lines`` found in a sample of the same records.
 
-    Memory: about 180 bytes per record kept, whatever the size of the records; the shingles to verify with lie in a
-    temporary file.
+    Memory: about 160 bytes per record kept, whatever their size; what is compared lies in a temporary file.
     """
 
     def __init__(self, threshold: float | None = DEFAULT_THRESHOLD, shared: frozenset[str] = frozenset()) -> None:
         self.threshold = threshold
         self.shared = shared
         self._keys = array("q")
-        self._digests, self._spans = array("Q"), array("Q")
         self._marks: list[NDArray[np.uint64]] = []  # sorted runs: 32 bits of a mark, 32 of the record's number
-        self._shingles = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - ends with the index
-        self._ends = array("Q")  # in that file, in bytes
+        # Of each record: 64 bits each of its digest and its span id, and its shingles.
+        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - ends with the index
+        self._ends = array("Q")  # in bytes
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -242,55 +246,71 @@ class DuplicateIndex:
         """
         marks = _marks(prints)
         order = np.argsort(marks, axis=None, kind="stable")
-        alike, candidates = _Alike(marks, order), self._candidates(marks, order)
+        alike = _Alike(marks, order)
+        same, near = self._candidates(marks, order)
         matches: list[Match | None] = []
         kept: list[int] = []  # rows; the first of them gets the number behind those kept before
         for row, (key, own, span) in enumerate(zip(keys, prints.digests, prints.spans, strict=True)):
             match = None
             if own is not None:
-                numbers = sorted({*candidates.get(row, ()), *alike.kept(row)})
-                match = self._match(own, span, prints, row, kept, numbers) if numbers else None
+                beside = alike.kept(row)
+                if row in same or beside:
+                    match = self._same(own, span, {*same.get(row, ()), *beside}, (prints, kept))
+                if match is None and (row in near or beside):
+                    match = self._near(prints.of(row), {*near.get(row, ()), *beside}, (prints, kept))
                 if match is None:
                     alike.keep(row, len(self._keys))
                     kept.append(row)
                     self._keys.append(key)
-                    self._digests.append(own)
-                    self._spans.append(span)
             matches.append(match)
         if kept:
             self._remember(marks, prints, np.array(kept))
         return matches
 
-    def _match(
-        self, own: int, span: int, prints: Prints, row: int, kept: list[int], numbers: list[int]
-    ) -> Match | None:
-        """The first of the records with these numbers that has the same digest, else the same span, else is near."""
-        for number in numbers:
-            if self._digests[number] == own:
+    def _same(self, own: int, span: int, numbers: set[int], lot: _Lot) -> Match | None:
+        """The record among these numbers that has the same digest, else the same span id."""
+        found = None
+        for number in sorted(numbers):
+            digest, other, _ = self._kept(number, lot)
+            if digest == own:
                 return Match("duplicate", self._keys[number], 1.0)
-        for number in numbers:
-            if span and self._spans[number] == span:
-                return Match("duplicate", self._keys[number], 1.0, same_span=True)
-        shingles = prints.of(row)
-        if self.threshold is None or not len(shingles):
+            if span and other == span:
+                found = Match("duplicate", self._keys[number], 1.0, same_span=True)
+        return found
+
+    def _near(self, own: NDArray[np.uint32], numbers: set[int], lot: _Lot) -> Match | None:
+        """The first of the records with these numbers that is as similar as the threshold says."""
+        if self.threshold is None or not len(own):
             return None
-        shingles = np.unique(shingles)
-        before = len(self._ends)
-        for number in numbers[:_CANDIDATES]:
-            others = self._shingles_of(number) if number < before else prints.of(kept[number - before])
-            similarity = _jaccard(shingles, np.unique(others), self.threshold)
+        own = np.unique(own)
+        for number in sorted(numbers)[:_CANDIDATES]:
+            similarity = _jaccard(own, np.unique(self._kept(number, lot)[2]), self.threshold)
             if similarity >= self.threshold:
                 return Match("near_duplicate", self._keys[number], similarity)
         return None
 
-    def _shingles_of(self, number: int) -> NDArray[np.uint32]:
+    def _kept(self, number: int, lot: _Lot) -> tuple[int | None, int, NDArray[np.uint32]]:
+        """Digest, span id and shingles of a record kept, from the file or from the lot that is being added."""
+        before = len(self._ends)
+        if number >= before:
+            prints, kept = lot
+            row = kept[number - before]
+            return prints.digests[row], prints.spans[row], prints.of(row)
         start = self._ends[number - 1] if number else 0
-        self._shingles.seek(start)
-        return np.frombuffer(self._shingles.read(self._ends[number] - start), dtype=np.uint32)
+        self._file.seek(start)
+        raw = self._file.read(self._ends[number] - start)
+        own, span = np.frombuffer(raw, np.uint64, 2).tolist()
+        return own, span, np.frombuffer(raw, np.uint32, offset=_HEAD)
 
-    def _candidates(self, marks: NDArray[np.uint32], order: NDArray[np.int64]) -> dict[int, list[int]]:
-        """Numbers of records kept that share a mark, by row. ``order``: that of all marks."""
-        found: dict[int, list[int]] = {}
+    def _candidates(
+        self, marks: NDArray[np.uint32], order: NDArray[np.int64]
+    ) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+        """Numbers of records kept that share a mark, by row: one of digest or span id, and one of a band.
+
+        ``order``: that of all marks.
+        """
+        same: dict[int, list[int]] = {}
+        near: dict[int, list[int]] = {}
         least = marks.ravel()[order].astype(np.uint64) << np.uint64(32)  # in order: neighbours are looked up together
         for run in self._marks:
             first = np.searchsorted(run, least)
@@ -299,8 +319,9 @@ class DuplicateIndex:
             for place, end in zip(there.tolist(), last.tolist(), strict=True):
                 few = run[first[place] : min(end, first[place] + _CANDIDATES)]
                 numbers = (few & np.uint64(0xFFFFFFFF)).tolist()
-                found.setdefault(int(order[place]) // marks.shape[1], []).extend(numbers)
-        return found
+                row, column = divmod(int(order[place]), marks.shape[1])
+                (same if column < _EXACT else near).setdefault(row, []).extend(numbers)
+        return same, near
 
     def _remember(self, marks: NDArray[np.uint32], prints: Prints, rows: NDArray[np.int64]) -> None:
         """Adds what was kept: its marks as a sorted run, and its shingles to the file.
@@ -318,10 +339,16 @@ class DuplicateIndex:
         lengths = np.diff(prints.ends, prepend=0)
         chosen = np.zeros(len(lengths), bool)
         chosen[rows] = True
+        heads = np.array([(prints.digests[row], prints.spans[row]) for row in rows], np.uint64).view(np.uint32)
+        ends = np.cumsum(lengths[rows] + heads.shape[1])
+        written = np.empty(ends[-1], np.uint32)
+        of_head = np.zeros(len(written), bool)
+        of_head[(ends - lengths[rows])[:, None] - np.arange(heads.shape[1], 0, -1)] = True
+        written[of_head], written[~of_head] = heads.ravel(), prints.shingles[np.repeat(chosen, lengths)]
         at = self._ends[-1] if before else 0
-        self._shingles.seek(at)
-        self._shingles.write(prints.shingles[np.repeat(chosen, lengths)].tobytes())
-        self._ends.frombytes((at + 4 * np.cumsum(lengths[rows])).astype(np.uint64).tobytes())
+        self._file.seek(at)
+        self._file.write(written.tobytes())
+        self._ends.frombytes((at + written.itemsize * ends).astype(np.uint64).tobytes())
 
 
 def _marks(prints: Prints) -> NDArray[np.uint32]:
