@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ BATCH = 1000
 MAX_TOKENS = 8000
 
 
-def run(path: Path, dataset: str) -> dict[str, int]:
+def exact_counter() -> Callable[[str], int]:
+    count: Callable[[str], int] = quicktok.get_encoding("o200k_base").count
+    return count
+
+
+def run(path: Path, dataset: str, count: Callable[[str], int]) -> dict[str, int]:
     """Verdicts of the file: records by their first code, ``valid`` and ``unreadable`` included."""
     counts: Counter[str] = Counter()
     with path.open(encoding="utf-8") as lines:
@@ -25,7 +31,6 @@ def run(path: Path, dataset: str) -> dict[str, int]:
             rows = [row for row in (_row(line, dataset) for line in chunk) if row is not None]
             counts["unreadable"] += len(chunk) - len(rows)
             Trace.objects.bulk_create(rows)
-    count = quicktok.get_encoding("o200k_base").count
     checked: list[Trace] = []
     for row in Trace.objects.filter(dataset=dataset).iterator(chunk_size=BATCH):
         row.tokens = _tokens(row.data, count)
