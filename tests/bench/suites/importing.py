@@ -87,7 +87,7 @@ def run(bench: Bench) -> Section:
     section.notes.append(
         "Both sides store every record, its verdict and its exact tokens (counted with the same package), start warm, "
         "and must end with the same records by first code; ours also with counters that agree with the records. CPU "
-        "includes that of the PostgreSQL server. Counting tokens costs both sides nearly the same; the ratio without it "
-        "is that of all else."
+        "includes that of the PostgreSQL server. Counting tokens costs both sides nearly the same; the ratio without "
+        "it is that of all else."
     )
     return section
