@@ -9,7 +9,7 @@ from datasets_app.core.readiness import DatasetFacts
 from datasets_app.facts import dataset_facts
 from graders_app.core.presets import PRESETS, Preset
 from graders_app.models import Grader
-from rft_project.connections.services import local_connection
+from rft_project.connections.services import local_connection, with_role
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import last_user_text, text_of
 from wizard_app import flow
@@ -81,7 +81,11 @@ class GraderPanel:
 def grader_panel(run: RFTJob) -> GraderPanel:
     assert run.snapshot is not None
     context = preset_context(run.frozen)
-    presets = [PresetLine(preset, *preset.available(context)) for preset in PRESETS if not preset.judge]
+    judge = with_role(run.workspace, "judge")
+    presets = [
+        PresetLine(preset, 0 if preset.judge and judge is None else preset.available(context)[0], context.total)
+        for preset in PRESETS
+    ]
     state = flow.state_of(run, flow.GRADER)
     chosen = GraderSummary.model_validate(state.result.summary) if state.result and state.done else None
     items = []
