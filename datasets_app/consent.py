@@ -9,7 +9,6 @@ of them and goes on only where it returns None. Nothing is asked about the engin
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from typing import Any
 
 from django.db import transaction
@@ -25,18 +24,17 @@ from rft_project.jobs.outcomes import JobFailed
 from . import privacy
 from .counters import take_turn
 from .models import (
-    VALID,
     Consent,
     Dataset,
     DatasetRecord,
     Finding,
-    FoundValue,
     FrozenFinding,
     Rescan,
     Snapshot,
     SnapshotItem,
     Vault,
 )
+from .models.findings import Summary
 
 _NAMED = 3  # kinds that the sentence names
 _ROWS = 1000  # inserted together
@@ -104,25 +102,51 @@ def about_snapshot(snapshot: Snapshot, connection: Connection) -> Question | Non
         _look_through(snapshot)
     except privacy.Locked as locked:
         return replace(question, unseen=str(locked))
-    found = _asked(question)
-    if found is not None and privacy.is_complete(dataset, Vault.objects.get(pk=dataset.pk)):
-        return replace(found, outdated=not _held(found).filter(value__records__gt=0).exists())
-    return found
-
-
-def about_helper(dataset: Dataset) -> Question | None:
-    """What the workspace's helper model would be shown of the dataset's valid records, None where nothing has to be
-    asked, also where there is no helper."""
-    connection = helper_connection(dataset)
-    if connection is None or is_own_engine(connection):
+    held = _frozen(snapshot)
+    if not _not_agreed(held, "value", _given(question)):
         return None
-    if not dataset.records.filter(verdict=VALID).exists():
+    numbers = dict(held.values_list("value__kind").annotate(n=Count("value", distinct=True)))
+    known = privacy.is_complete(dataset, Vault.objects.get(pk=dataset.pk))
+    return replace(
+        question,
+        kinds={kind: numbers[kind] for kind in KINDS if kind in numbers},
+        records=held.aggregate(n=Count("record_id", distinct=True))["n"],
+        mark=privacy.mark_of(_values(question)),
+        outdated=known and not held.filter(value__records__gt=0).exists(),
+    )
+
+
+def about_helper(dataset: Dataset, connection: Connection | None = None) -> Question | None:
+    """What a helper model would be shown of the dataset's records, None where nothing has to be asked, also where there
+    is no helper. ``connection``: the helper's, where another than the workspace's first was chosen before.
+
+    Pages ask this all the time, so it reads what was counted after the last change.
+    """
+    connection = connection or helper_connection(dataset)
+    if connection is None or is_own_engine(connection) or not dataset.records.exists():
         return None
     question = Question(dataset, connection)
-    if not privacy.is_complete(dataset, Vault.objects.filter(pk=dataset.pk).first()):
+    vault = Vault.objects.filter(pk=dataset.pk).first()
+    if vault is None or not privacy.is_complete(dataset, vault):
         who = f"the helper model of {connection} is asked after that"
         return replace(question, unseen=f"Nobody has looked through the records for personal data yet; {who}.")
-    return _asked(question)
+    counts = vault.counts if vault.counts.mark else _counted(dataset)
+    consent = _given(question)
+    if consent is not None and consent.mark == counts.mark:
+        return None
+    if not _not_agreed(privacy.undecided(dataset), "pk", consent):
+        if consent is not None:  # less than was agreed to, such as after a redaction
+            Consent.objects.filter(pk=consent.pk).update(mark=counts.mark)
+        return None
+    kinds = {kind: count.values for kind, count in counts.kinds.items() if kind in REVIEWED}
+    return replace(question, kinds=kinds, records=counts.undecided, mark=counts.mark)
+
+
+def _counted(dataset: Dataset) -> Summary:
+    """For counts from before they had a mark."""
+    with transaction.atomic():
+        take_turn(dataset.pk)
+        return privacy.summarise(dataset)
 
 
 def helper_connection(dataset: Dataset) -> Connection | None:
@@ -135,7 +159,7 @@ def ask_first(question: Question | None, *, agreed: str = "", by: Any) -> None:
     see this one."""
     if question is None:
         return
-    if question.unseen or question.mark != agreed:
+    if question.unseen or not agreed or question.mark != agreed:
         raise Unasked(question)
     agree(question, by=by)
 
@@ -147,18 +171,22 @@ def refuse_unasked(question: Question | None) -> None:
 
 
 def agree(question: Question, *, by: Any) -> None:
-    """``by`` lets what the question is about be sent; kept with their name, here and in the audit log."""
+    """``by`` lets what the question is about be sent; kept with their name, here and in the audit log. Raises Unasked
+    where that changed since it was asked."""
+    values = _values(question)
+    if privacy.mark_of(values) != question.mark:
+        raise Unasked(question)
     with transaction.atomic():
         consent, _ = Consent.objects.update_or_create(
             dataset=question.dataset,
             snapshot=question.snapshot,
             connection=question.connection,
-            defaults={"address": question.connection.address, "by": by},
+            defaults={"address": question.connection.address, "by": by, "mark": question.mark},
         )
         consent.values.clear()
         through = Consent.values.through
         through.objects.bulk_create(
-            [through(consent_id=consent.pk, foundvalue_id=pk) for pk in _values(_held(question))], batch_size=_ROWS
+            [through(consent_id=consent.pk, foundvalue_id=pk) for pk in values], batch_size=_ROWS
         )
         AuditEntry.write(
             "send findings",
@@ -172,40 +200,32 @@ def agree(question: Question, *, by: Any) -> None:
 # --- what is held, and what of it was agreed to ----------------------------------------------------------------------
 
 
-def _held(question: Question) -> QuerySet[Any]:
-    """The findings in question that nobody has decided about, agreed to or not; web addresses are only counted."""
-    dataset, snapshot = question.dataset, question.snapshot
-    if snapshot is not None:
-        held: QuerySet[Any] = FrozenFinding.objects.filter(snapshot=snapshot)
-    else:
-        held = Finding.objects.filter(record__dataset=dataset, record__verdict=VALID)
-    ignored = Vault.objects.values_list("ignored", flat=True).filter(pk=dataset.pk).first() or []
-    return held.filter(value__false_alarm=False, value__kind__in=sorted(REVIEWED - set(ignored))).order_by()
-
-
-def _values(held: QuerySet[Any]) -> list[int]:
-    return sorted(held.values_list("value_id", flat=True).distinct())
-
-
-def _asked(question: Question) -> Question | None:
-    """The question with its numbers, None where a person has agreed to every value or there is none."""
-    held = _held(question)
-    consent = Consent.objects.filter(
+def _given(question: Question) -> Consent | None:
+    """What was agreed to for this snapshot or helper, and the address that the connection has."""
+    return Consent.objects.filter(
         dataset=question.dataset,
         snapshot=question.snapshot,
         connection=question.connection,
         address=question.connection.address,
     ).first()
-    agreed = consent.values.all() if consent is not None else FoundValue.objects.none()
-    if not held.exclude(value__in=agreed).exists():
-        return None
-    numbers = dict(held.values_list("value__kind").annotate(n=Count("value", distinct=True)))
-    return replace(
-        question,
-        kinds={kind: numbers[kind] for kind in KINDS if kind in numbers},
-        records=held.aggregate(n=Count("record_id", distinct=True))["n"],
-        mark=blake2b(repr([question.connection.pk, *_values(held)]).encode(), digest_size=8).hexdigest(),
-    )
+
+
+def _not_agreed(rows: QuerySet[Any], value: str, consent: Consent | None) -> bool:
+    """Is there any whose ``value`` is not among what was agreed to?"""
+    return (rows if consent is None else rows.exclude(**{f"{value}__in": consent.values.all()})).exists()
+
+
+def _frozen(snapshot: Snapshot) -> QuerySet[FrozenFinding]:
+    """What the snapshot holds that nobody has decided about, agreed to or not."""
+    ignored = Vault.objects.values_list("ignored", flat=True).filter(pk=snapshot.dataset_id).first() or []
+    held = FrozenFinding.objects.filter(snapshot=snapshot, value__false_alarm=False).order_by()
+    return held.filter(value__kind__in=sorted(REVIEWED - set(ignored)))
+
+
+def _values(question: Question) -> list[int]:
+    if question.snapshot is None:
+        return list(privacy.undecided(question.dataset).values_list("pk", flat=True))
+    return list(_frozen(question.snapshot).values_list("value_id", flat=True).distinct())
 
 
 # --- looking through what is frozen ----------------------------------------------------------------------------------

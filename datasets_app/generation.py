@@ -22,7 +22,7 @@ from datasets_app.core.generating import (
 )
 from datasets_app.core.readiness import DatasetFacts
 from datasets_app.core.topics import readable
-from rft_project.connections.models import AuditEntry
+from rft_project.connections.models import AuditEntry, Connection
 from rft_project.jobs.models import Job, State, live_job
 from rft_project.jobs.services import HasPk, enqueue, retry
 from rft_project.web.text import percent, plural
@@ -42,10 +42,11 @@ def lock_key(dataset: Dataset) -> str:
     return f"dataset:{dataset.pk}:{KIND}"
 
 
-def question_about(dataset: Dataset, plan: Plan) -> Question | None:
-    """What a person has to decide about before the plan's examples may be sent; None where no record is sent."""
+def question_about(dataset: Dataset, plan: Plan, connection: Connection | None = None) -> Question | None:
+    """What a person has to decide about before the plan's examples may be sent over ``connection``, or that of today's
+    helper; None where no record is sent."""
     described = all(topic.strategy == Strategy.DESCRIPTION for topic in plan.topics)
-    return None if described else about_helper(dataset)
+    return None if described else about_helper(dataset, connection)
 
 
 # --- plans ------------------------------------------------------------------------------------------------------------

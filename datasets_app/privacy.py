@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from django.db import connection
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from datasets_app.core.pii.kinds import KINDS, SECRETS, Group
+from datasets_app.core.pii.kinds import KINDS, REVIEWED, SECRETS, Group
 from datasets_app.core.pii.names import installed_models, names_detector
 from datasets_app.core.pii.redacting import value_digest
 from datasets_app.core.pii.scanning import VERSION, Detector
@@ -190,9 +191,22 @@ def summarise(dataset: Dataset) -> Summary:
         records=dataset.records.count(),
         secrets=records_with(dataset, SECRETS).count(),
         personal=records_with(dataset, [k.slug for k in KINDS.values() if k.group is Group.PERSONAL]).count(),
+        undecided=records_with(dataset, REVIEWED).count(),
+        mark=mark_of(undecided(dataset).values_list("pk", flat=True)),
     )
     Vault.objects.filter(pk=dataset.pk).update(summary=made.model_dump(mode="json"))
     return made
+
+
+def undecided(dataset: Dataset) -> QuerySet[FoundValue]:
+    """Values that its records hold and nobody has decided about, as last counted; web addresses are only counted."""
+    ignored = Vault.objects.values_list("ignored", flat=True).filter(pk=dataset.pk).first() or []
+    return dataset.found_values.filter(records__gt=0, false_alarm=False, kind__in=sorted(REVIEWED - set(ignored)))
+
+
+def mark_of(values: Iterable[int]) -> str:
+    """Stands for exactly these values, given by their primary keys."""
+    return blake2b(repr(sorted(values)).encode(), digest_size=8).hexdigest()
 
 
 def kinds_held(dataset: Dataset) -> list[str]:

@@ -44,7 +44,7 @@ def run_generate(ctx: JobContext) -> dict[str, Any]:
         raise JobFailed("This run was deleted meanwhile.", "deleted")
     if run.connection is None:
         raise JobFailed("The connection of the helper model was deleted; connect one and plan again.", "no_helper")
-    refuse_unasked(question_about(run.dataset, run.planned))
+    refuse_unasked(question_about(run.dataset, run.planned, run.connection))
     ctx.progress.begin("Reading the records", done=_valid(run), total=run.planned.total)
     work = _Work(ctx, run)
     try:

@@ -24,13 +24,16 @@ class KindCount(BaseModel):
 
 
 class Summary(BaseModel):
-    """Counts of a dataset's findings as the pages show them. ``secrets`` and ``personal``: records that hold any."""
+    """Counts of a dataset's findings as the pages show them. ``secrets`` and ``personal``: records that hold any;
+    ``undecided``: those that hold either, and ``mark`` stands for exactly the values they hold."""
 
     kinds: dict[str, KindCount] = {}
     false_alarms: dict[str, int] = {}  # kind -> values
     records: int = 0  # looked through
     secrets: int = 0
     personal: int = 0
+    undecided: int = 0
+    mark: str = ""
 
 
 class Vault(models.Model):
@@ -147,7 +150,8 @@ class FrozenFinding(models.Model):
 class Consent(models.Model):
     """A person said that ``values`` may be sent over a connection to the address it had then.
 
-    With a snapshot: by the runs on it. Without: to the helper model, as far as the dataset's valid records hold them.
+    With a snapshot: by the runs on it. Without: to the helper model, as far as the dataset's records hold them.
+    ``mark`` is that of the last ``Summary`` in which nothing else was found, so that pages need not compare all values.
     """
 
     dataset = models.ForeignKey("datasets_app.Dataset", models.CASCADE, related_name="consents")
@@ -156,6 +160,7 @@ class Consent(models.Model):
     address = models.CharField(max_length=300, blank=True)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     at = models.DateTimeField(auto_now=True)
+    mark = models.CharField(max_length=32, blank=True)
     values = models.ManyToManyField(FoundValue, related_name="+")
 
     class Meta:

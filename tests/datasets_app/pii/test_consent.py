@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,17 @@ from datasets_app import actions, bulk, consent, privacy, snapshots
 from datasets_app.consent import Question, Unasked
 from datasets_app.core.pii import scanning
 from datasets_app.helper import helper_of
-from datasets_app.models import Consent, Dataset, FoundValue, FrozenFinding, RawRecord, Snapshot, SnapshotItem, Vault
+from datasets_app.models import (
+    Change,
+    Consent,
+    Dataset,
+    FoundValue,
+    FrozenFinding,
+    RawRecord,
+    Snapshot,
+    SnapshotItem,
+    Vault,
+)
 from rft_project.connections.models import AuditEntry, Connection
 from rft_project.connections.sealing import new_key
 from rft_project.connections.services import local_connection
@@ -289,3 +300,48 @@ def test_a_stranger_agrees_to_nothing(dataset: Dataset, outside: Connection, str
     mark = asked(consent.about_helper(dataset)).mark
     assert client_of(stranger).post(f"/datasets/{dataset.pk}/helper_consent/", {"agreed": mark}).status_code == 404
     assert Consent.objects.count() == 0
+
+
+def test_counts_from_before_they_had_a_mark_are_made_anew(dataset: Dataset, outside: Connection) -> None:
+    vault = Vault.objects.get()
+    Vault.objects.update(summary={k: v for k, v in vault.summary.items() if k not in ("mark", "undecided")})
+    question = asked(consent.about_helper(dataset))
+    assert (question.records, question.mark) == (3, vault.counts.mark)
+    with pytest.raises(Unasked):
+        consent.ask_first(replace(question, mark=""), agreed="", by=None)
+
+
+def test_less_than_was_agreed_to_is_no_question(dataset: Dataset, outside: Connection) -> None:
+    """One value goes by redaction and comes back by its undo; what was never agreed to stays out."""
+    bulk.redact(dataset, "openai_key", [], by=None)
+    hidden = Change.objects.get()
+    consent.agree(asked(consent.about_helper(dataset)), by=None)
+    ann = FoundValue.objects.get(kind="email", number=2)
+    bulk.redact(dataset, "email", [ann.pk], by=None)
+    assert consent.about_helper(dataset) is None
+    assert Consent.objects.get().mark == Vault.objects.get().counts.mark
+    bulk.undo(Change.objects.exclude(pk=hidden.pk).get(), by=None)
+    drain()
+    assert consent.about_helper(dataset) is None
+    bulk.undo(hidden, by=None)
+    drain()
+    assert asked(consent.about_helper(dataset)).kinds == {"openai_key": 1, "email": 2}
+
+
+def test_what_changed_since_it_was_asked_is_not_agreed_to(dataset: Dataset, outside: Connection) -> None:
+    question = asked(consent.about_helper(dataset))
+    bulk.redact(dataset, "openai_key", [], by=None)
+    with pytest.raises(Unasked):
+        consent.agree(question, by=None)
+
+
+def test_another_helper_than_the_workspaces_first_is_asked_about_by_itself(
+    dataset: Dataset, outside: Connection, workspace: Any
+) -> None:
+    own = local_connection(workspace)
+    consent.agree(asked(consent.about_helper(dataset)), by=None)
+    other = Connection(workspace=workspace, kind="local", name="Elsewhere", helper_model="helper")
+    other.set_credentials({"base_url": "http://127.0.0.1:10/v1"})
+    other.save()
+    assert (consent.about_helper(dataset, outside), consent.about_helper(dataset, own)) == (None, None)
+    assert asked(consent.about_helper(dataset, other)).sentence.endswith("helper model of Elsewhere.")
