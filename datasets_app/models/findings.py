@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import models
 from pydantic import BaseModel
 
+from datasets_app.core.pii.kinds import KINDS
 from rft_project.connections.sealing import seal, unseal
 
 
@@ -74,7 +75,9 @@ class Vault(models.Model):
 
     @property
     def counts(self) -> Summary:
-        return Summary.model_validate(self.summary)
+        """With the kinds in their order, which PostgreSQL does not keep."""
+        found = Summary.model_validate(self.summary)
+        return found.model_copy(update={"kinds": {kind: found.kinds[kind] for kind in KINDS if kind in found.kinds}})
 
 
 class FoundValue(models.Model):
