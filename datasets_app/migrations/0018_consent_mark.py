@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets_app', '0016_topic_history'),
+        ('datasets_app', '0017_coverage_moments'),
     ]
 
     operations = [
