@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 from django.db.models import QuerySet
 
-from datasets_app.actions import TOPICS, last_result
 from datasets_app.core.categorizing import Categorizer
 from datasets_app.core.dedupe import SHARED_SAMPLE, Said
 from datasets_app.core.generating import Ask, Strategy, farthest_first, window
@@ -225,7 +224,7 @@ def judge_of(dataset: Dataset, embed: Embed) -> Categorizer:
     were found in, and asks no helper, which would judge its own work."""
     leaves = set(dataset.topics.leaves())
     examples: dict[str, list[str]] = defaultdict(list)
-    typical = last_result(dataset, TOPICS).get("typical") or {}
+    typical = dataset.topic_examples
     for leaf, keys in typical.items():
         if leaf in leaves:
             examples[leaf] += [seed.text for seed in _spread_over(_traces(dataset).filter(pk__in=keys), TAUGHT)]

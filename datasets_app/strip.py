@@ -25,7 +25,7 @@ def dataset_steps(dataset: Dataset, here: str = "", facts: DatasetFacts | None =
     state["B"], fact["B"] = _topics(facts)
     state["C"], fact["C"] = _categorized(facts)
     state["D"], fact["D"] = _coverage(facts, report)
-    for letter, name in (("A", "sanitize"), ("B", "topics"), ("C", "categorize")):
+    for letter, name in (("A", "sanitize"), ("B", "topics"), ("C", "categorize"), ("C", "resort")):
         if name in at_work:
             state[letter], fact[letter] = LIVE, "running"
     urls = {

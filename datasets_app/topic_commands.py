@@ -17,7 +17,7 @@ from datasets_app.core.topics import TopicTree, readable
 from rft_project.jobs.services import HasPk
 from rft_project.web.text import plural
 
-from .actions import CATEGORIZE, start
+from .actions import CATEGORIZE, RESORT, start
 from .models import VALID, Dataset, DatasetRecord, TopicEdit
 from .services import Refused
 from .topic_forms import EditTopicForm
@@ -52,11 +52,13 @@ def replace_tree(
     *,
     by: HasPk | None = None,
     examples: Mapping[str, list[int]] | None = None,
+    back: Mapping[str, str] | None = None,
 ) -> None:
     """Store ``tree``; records move as ``moves`` says (None: to be sorted again), what people decided included.
 
     ``dataset`` holds the tree that the new one was made from; ``examples``: ids of records that new leaves were made
-    from. Raises Refused where somebody else changed the tree meanwhile.
+    from; ``back``: {new topic: topic its records go back to when this is undone}. Raises Refused where somebody else
+    changed the tree meanwhile.
     """
     moves = moves or {}
     with transaction.atomic():
@@ -68,12 +70,13 @@ def replace_tree(
             targets=dataset.topic_targets,
             examples=dataset.topic_examples,
             by_hand=_decided_by_hand(dataset, tree, moves),
-            back=_ways_back(dataset.topics, moves),
+            back={**_ways_back(dataset.topics, moves), **(back or {})},
             by_id=by.pk if by else None,
         )
         _store(dataset, tree, _moved_targets(dataset, tree, moves), _moved_examples(dataset, tree, moves, examples))
         edit.save(force_insert=True)
         _forget_oldest(dataset)
+        dataset.topic_proposals.exclude(inside__in=[*tree.leaves(), topics.UNKNOWN]).delete()
         for old, new in moves.items():
             dataset.records.filter(topic=old).update(**OPEN if new is None else {"topic": new})
         _stray(dataset, tree).update(**OPEN)
@@ -199,7 +202,7 @@ def sort_again(dataset: Dataset, scope: Scope, *, by: HasPk | None) -> None:
         return
     if scope is Scope.OPEN and not dataset.record_counts.filter(verdict=VALID, topic="").exists():
         return
-    start(dataset, CATEGORIZE, {}, by=by)
+    start(dataset, RESORT, {}, by=by)
 
 
 def _undo(dataset: Dataset, by: HasPk | None) -> str:

@@ -10,6 +10,7 @@ from datasets_app.core.topics import TopicError, TopicTree
 from rft_project.web.forms import StudioForm
 
 from .forms import words_in
+from .models import Dataset, TopicProposal
 
 MOST_CLUSTERS = 150
 MAX_TREE = 2_000_000  # characters or bytes of a tree
@@ -48,6 +49,27 @@ class EditTopicForm(StudioForm):
 
     def clean_keywords(self) -> list[str]:
         return words_in(self.cleaned_data["keywords"])
+
+
+class SplitForm(StudioForm):
+    """Where topics are looked for: inside a topic, or among records that fit none."""
+
+    inside = forms.CharField(max_length=80)
+    parts = forms.IntegerField(required=False, min_value=2, max_value=8)
+
+
+class AcceptForm(StudioForm):
+    """Proposals that are ticked, each with the name it is to have."""
+
+    inside = forms.CharField(max_length=80)
+    seen = forms.CharField(required=False, max_length=40)
+    use = forms.Field(required=False, widget=forms.SelectMultiple)
+    forget = forms.BooleanField(required=False)
+
+    def chosen(self, dataset: Dataset) -> list[tuple[TopicProposal, str]]:
+        ticked = {str(pk) for pk in self.cleaned_data["use"] or []}
+        found = dataset.topic_proposals.filter(inside=self.cleaned_data["inside"])
+        return [(one, str(self.data.get(f"name-{one.pk}", ""))) for one in found if str(one.pk) in ticked]
 
 
 class ReplaceForm(StudioForm):

@@ -14,11 +14,14 @@ Values = Mapping[str, Any]
 
 
 class Scope(StrEnum):
-    """Which records an edit leaves to be sorted: none, those without a topic, or also those nobody is sure of."""
+    """When records are sorted after an edit: never, if it left some without a topic, or always.
+
+    It is those without a topic and those in doubt that are sorted: where the sorting was sure, it stays.
+    """
 
     NOTHING = "nothing"
     OPEN = "open"
-    UNSURE = "unsure"
+    ALWAYS = "always"
 
 
 class Made(NamedTuple):
@@ -38,7 +41,7 @@ def _add(tree: TopicTree, values: Values) -> Made:
         keywords=values["keywords"],
         parent=values["parent"] or None,
     )
-    return Made(edit, Scope.UNSURE, name)
+    return Made(edit, Scope.ALWAYS, name)
 
 
 def _change(tree: TopicTree, values: Values) -> Made:
@@ -51,7 +54,7 @@ def _change(tree: TopicTree, values: Values) -> Made:
     after = worded.tree.topics[new]
     same = (before.description, before.keywords) == (after.description, after.keywords)
     sentence = renamed.sentence if new != name else f"Changed what belongs to {topics.readable(name)}."
-    return Made(Edit(worded.tree, renamed.moves, sentence), Scope.NOTHING if same else Scope.UNSURE, new)
+    return Made(Edit(worded.tree, renamed.moves, sentence), Scope.NOTHING if same else Scope.ALWAYS, new)
 
 
 def _merge(tree: TopicTree, values: Values) -> Made:

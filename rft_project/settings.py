@@ -132,6 +132,8 @@ JOB_HANDLERS = {
     "scan_pii": "datasets_app.jobs.run_scan_pii",
     "topics": "datasets_app.jobs.run_topics",
     "categorize": "datasets_app.jobs.run_categorize",
+    "resort": "datasets_app.jobs.run_resort",
+    "split_topic": "datasets_app.jobs.run_split_topic",
     "generate": "datasets_app.jobs.run_generate",
     "bulk": "datasets_app.jobs.run_bulk",
     "undo": "datasets_app.jobs.run_undo",

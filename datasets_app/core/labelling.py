@@ -75,21 +75,24 @@ def group_terms(groups: Sequence[Sequence[str]]) -> list[list[Term]]:
 
 
 def label_groups(
-    groups: Sequence[Sequence[str]], labeller: Labeller | None = None, strict: bool = True
+    groups: Sequence[Sequence[str]],
+    labeller: Labeller | None = None,
+    strict: bool = True,
+    taken: Sequence[str] = (),
 ) -> list[Label | None]:
     """A label per group of texts (typical ones first), names unique; ``None`` for a group nothing holds together.
 
-    ``strict``: nor for one whose best name few of its texts would have a word of.
+    ``strict``: nor for one whose best name few of its texts would have a word of. ``taken``: names not to use.
     """
-    taken: list[str] = []
+    used = list(taken)
     labels: list[Label | None] = []
     for texts, terms in zip(groups, group_terms(groups), strict=True):
-        label = _leaf_label(terms, texts, taken, strict)
+        label = _leaf_label(terms, texts, used, strict)
         if label is not None and labeller is not None:
-            label = _helped(labeller(list(texts[:EXAMPLES]), label.keywords, list(taken)), label, taken)
+            label = _helped(labeller(list(texts[:EXAMPLES]), label.keywords, list(used)), label, used)
         labels.append(label)
         if label is not None:
-            taken.append(label.name)
+            used.append(label.name)
     return labels
 
 

@@ -15,6 +15,9 @@ from .topics import TopicTree, parse_tree
 from .topics_text import essences
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
+#: How the best margin of the silhouette reads.
+APART = ((0.15, "the groups are clearly apart"), (0.07, "they are fairly well apart"), (-2.0, "they overlap"))
+DENSE = 5  # texts alike that are worth a topic nobody asked for
 LABEL_TEXTS = 300  # texts of a cluster that its name is made from, the most typical ones
 
 
@@ -34,6 +37,11 @@ class AutoTopics:
     assignments: list[AutoAssignment]
     chosen_by: str
     scores: dict[int, float]
+
+    @property
+    def left(self) -> int:
+        """Texts in no topic."""
+        return sum(one.topic is None for one in self.assignments)
 
     def typical(self, most: int = 20) -> dict[str, list[int]]:
         """Indices of each leaf's surest texts, best first: examples for the categorizer until people give theirs."""
@@ -78,6 +86,49 @@ def auto_topics(
     return AutoTopics(tree, assignments, _chosen_by(found, k, len(tree.leaves())), found.scores)
 
 
+class Proposal(NamedTuple):
+    """A group of alike texts that could be a topic: ``members`` are (index of text, confidence 0..1), surest first."""
+
+    label: Label
+    members: list[tuple[int, float]]
+
+
+def propose_topics(
+    texts: Sequence[str],
+    embed: Embed,
+    *,
+    k: int | None = None,
+    most: int = 8,
+    taken: Sequence[str] = (),
+    seed: int = 0,
+    labeller: Labeller | None = None,
+) -> list[Proposal]:
+    """Groups that stand out among the texts of one topic (or of none), largest first; [] where none does.
+
+    ``k``: how many to cut them into, believable or not; otherwise as many as the data shows, ``most`` at most.
+    ``taken``: names of topics that are there. Groups of fewer than ``DENSE`` texts are no topic unless ``k`` is given.
+    """
+    present = [index for index, text in enumerate(texts) if text.strip()]
+    core = essences([texts[index] for index in present])
+    if len(core) < 2:
+        return []
+    vectors: Vectors = np.asarray(embed(core), dtype=np.float32)
+    found = cluster(vectors, k=k, seed=seed)
+    if found.k > most:
+        found = cluster(vectors, k=most, seed=seed)
+    if found.k < 2:
+        return []
+    members = [found.members(c).tolist() for c in range(found.k)]
+    shown = [[core[i] for i in indices[:LABEL_TEXTS]] for indices in members]
+    labels = label_groups(shown, labeller, strict=k is None, taken=taken)
+    least = 1 if k is not None else DENSE
+    return [
+        Proposal(label, [(present[i], float(found.confidence[i])) for i in indices])
+        for label, indices in zip(labels, members, strict=True)
+        if label is not None and len(indices) >= least
+    ]
+
+
 def _tree(
     labels: Sequence[Label | None], members: Sequence[Sequence[str]], found: Clustering, labeller: Labeller | None
 ) -> TopicTree:
@@ -107,7 +158,9 @@ def _chosen_by(found: Clustering, k: int | None, leaves: int) -> str:
         return "Too few texts to tell topics apart: all are in one."
     if found.k <= 1 and max(found.scores.values()) > 0 and len(found.groups) == 0 and leaves <= 1:
         return "The texts do not fall into groups that could be told apart: all are in one."
+    best = max(found.scores.values())
+    apart = next(words for least, words in APART if best >= least)
     return (
         f"{leaves} topics: of {len(found.scores)} numbers of clusters tried, the smallest that separates the texts "
-        f"nearly as well as the best (silhouette {max(found.scores.values()):.2f} above chance)."
+        f"nearly as well as the best (silhouette {best:.2f} above chance: {apart})."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .bulk import run_bulk, run_undo
-from .categorizing import run_categorize
+from .categorizing import run_categorize, run_resort
 from .exporting import run_export
 from .generating import run_generate
 from .importing import run_import
@@ -12,6 +12,7 @@ from .rereading import run_reread
 from .sanitizing import run_sanitize
 from .searching import run_search
 from .snapshots import run_snapshot
+from .splitting import run_split_topic
 from .topics import run_topics
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "run_generate",
     "run_import",
     "run_reread",
+    "run_resort",
     "run_sanitize",
     "run_scan_pii",
     "run_search",
     "run_snapshot",
+    "run_split_topic",
     "run_topics",
     "run_undo",
 ]

@@ -12,7 +12,6 @@ from django.db.models.functions import Mod
 from pydantic import BaseModel
 
 from datasets_app import moments
-from datasets_app.actions import TOPICS, last_result
 from datasets_app.core.categorizing import HIGH, POOL, Assignment, Categorizer, Method
 from datasets_app.core.records import encode_json, loads
 from datasets_app.core.review import COMPARED, alike, review_order
@@ -78,11 +77,21 @@ def run_categorize(ctx: JobContext) -> dict[str, Any]:
 
     Topics that change meanwhile make it start over: its lock keeps the edit from queueing another run.
     """
+    return sort_records(ctx, Q())
+
+
+def run_resort(ctx: JobContext) -> dict[str, Any]:
+    """The same for the records that an edit of the topics concerns: those without a topic and those in doubt."""
+    return sort_records(ctx, DOUBTFUL | Q(topic=None))
+
+
+def sort_records(ctx: JobContext, which: Q) -> dict[str, Any]:
+    """Sort those of the valid records that no person has sorted and that are ``which``."""
     dataset = Dataset.objects.get(pk=ctx.params["dataset"])
     if not dataset.topics.topics:
         raise JobFailed("There are no topics to sort into; choose topics first.", "no_topics")
     tally, topics = Tally.model_validate(ctx.cursor), _mark(dataset.topic_hierarchy)
-    records = dataset.records.filter(verdict=VALID).exclude(method=Method.MANUAL).order_by("pk")
+    records = dataset.records.filter(which, verdict=VALID).exclude(method=Method.MANUAL).order_by("pk")
     if tally.topics != topics:
         tally = Tally(topics=topics, before=dataset.records.filter(DOUBTFUL, verdict=VALID).count())
     total, done = records.count(), records.filter(pk__lte=tally.last).count()
@@ -207,8 +216,7 @@ def _by_hand(dataset: Dataset) -> dict[str, list[int]]:
 def _examples(dataset: Dataset, manual: dict[str, list[int]]) -> dict[str, list[str]]:
     """What people decided by hand teaches the run, beside the records that the found topics were made from."""
     leaves = set(dataset.topics.leaves())
-    typical = last_result(dataset, TOPICS).get("typical") or {}
-    keys = {leaf: list(found) for leaf, found in typical.items() if leaf in leaves}
+    keys = {leaf: list(found) for leaf, found in dataset.topic_examples.items() if leaf in leaves}
     for topic, found in manual.items():
         keys.setdefault(topic, []).extend(found[:: -(-len(found) // TAUGHT)])
     text_of = dict(_texts(dataset, sorted({pk for found in keys.values() for pk in found})))

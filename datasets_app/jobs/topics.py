@@ -36,14 +36,15 @@ def run_topics(ctx: JobContext) -> dict[str, Any]:
     if not found.tree.topics:
         raise JobFailed("The messages do not fall into groups that could be named; choose a template instead.", "none")
     ctx.check()
+    typical = {leaf: [records[at].pk for at in indices] for leaf, indices in found.typical().items()}
+    sentence = f"{len(found.tree.leaves())} topics found in the data replaced the tree."
     with ctx.batch():
         dataset.refresh_from_db()  # what somebody edited meanwhile can be undone to
-        replace_tree(dataset, found.tree, f"{len(found.tree.leaves())} topics found in the data replaced the tree.")
+        replace_tree(dataset, found.tree, sentence, by=ctx.job.requested_by, examples=typical)
         start(dataset, CATEGORIZE, {}, by=ctx.job.requested_by)
-    typical = {leaf: [records[at].pk for at in indices] for leaf, indices in found.typical().items()}
     return {
         "topics": found.tree.leaves(),
         "chosen_by": found.chosen_by,
         "records": len(records),
-        "typical": typical,
+        "in_no_group": found.left,
     }

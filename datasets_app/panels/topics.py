@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from datasets_app import consent
-from datasets_app.actions import CATEGORIZE, TOPICS, last_runs
+from datasets_app.actions import CATEGORIZE, RESORT, SPLIT, TOPICS, last_run, last_runs
 from datasets_app.core.coverage import CoverageReport
 from datasets_app.core.readiness import TOPIC_RECORDS, DatasetFacts
 from datasets_app.core.topics import UNKNOWN, TopicTree, readable
@@ -20,10 +20,12 @@ from datasets_app.facts import coverage_report, dataset_facts
 from datasets_app.models import VALID, ActionRun, Dataset, DatasetRecord, TopicEdit
 from datasets_app.topic_commands import mark_of
 from rft_project.jobs.models import Job
-from rft_project.web.text import number, percent, score, visible
+from rft_project.web.text import number, percent, plural, score, visible
 
 EXAMPLES = 5
-WORK = (TOPICS, CATEGORIZE)
+WORK = (TOPICS, CATEGORIZE, RESORT, SPLIT)
+SHOWN = 3  # records that show what a proposed topic is
+FEWEST = 4  # records a topic must have to be split
 HISTORY = 8  # edits the page lists
 DEEPEST = 6  # levels that are indented; deeper ones stand below each other
 _RECORDS = DatasetRecord._meta.db_table
@@ -93,6 +95,17 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class ProposalLine:
+    """A topic that clustering proposes, with a few of its records."""
+
+    pk: int
+    title: str
+    count: int
+    keywords: str
+    examples: list[SafeString]
+
+
+@dataclass(frozen=True)
 class TopicPanel:
     """One topic, or (name ``unknown``) the records that fit none."""
 
@@ -112,10 +125,16 @@ class TopicPanel:
     parents: SafeString
     targets: SafeString
     seen: str
+    proposals: list[ProposalLine]
+    no_proposal: str  # why the last look found nothing
 
     @property
     def known(self) -> bool:
         return self.name != UNKNOWN
+
+    @property
+    def can_split(self) -> bool:
+        return not self.below and self.count >= FEWEST
 
 
 @dataclass(frozen=True)
@@ -158,6 +177,7 @@ class TopicsPanel:
     found: str
     work: TopicWorkPanel
     topic: TopicPanel | None
+    suggested: list[tuple[str, int]]  # topics proposed for records that fit none: title, records
     helper: consent.Question | None
     error: str = ""
     values: Mapping[str, str] = field(default_factory=dict)  # what somebody typed that was refused
@@ -189,6 +209,7 @@ def topics_panel(
         found=_found(tree, runs),
         work=topic_work_panel(dataset, runs),
         topic=topic_panel(dataset, name, counts, values) if known else None,
+        suggested=_suggested(dataset),
         helper=consent.about_helper(dataset),
         error=error,
         values=values or {},
@@ -238,12 +259,20 @@ def _options(tree: TopicTree, names: Sequence[str], chosen: str | None = None) -
     )
 
 
+def _suggested(dataset: Dataset) -> list[tuple[str, int]]:
+    found = dataset.topic_proposals.filter(inside=UNKNOWN).values_list("name", "count")
+    return [(readable(name), count) for name, count in found]
+
+
 def _found(tree: TopicTree, runs: Mapping[str, ActionRun]) -> str:
     """How many topics were found and why so many, while one of them is still there."""
     run = runs.get(TOPICS)
     if run is None or run.job.state != "SUCCEEDED" or not set(run.job.result["topics"]) & set(tree.topics):
         return ""
-    return str(run.job.result["chosen_by"])
+    result = run.job.result
+    left = result.get("in_no_group", 0)
+    junk = f" {plural(left, 'record')} stood in no group worth a name." if left else ""
+    return f"{result['chosen_by']}{junk}"
 
 
 def topic_panel(
@@ -259,6 +288,7 @@ def topic_panel(
     leaves = tree.leaves_below(name)
     inside = set(tree.below(name))
     typical, unsure = _samples(dataset, leaves, counts.facts)
+    proposals = [] if topic.subtopics else _proposals(dataset, name)
     stored = {
         "new_name": readable(name),
         "description": topic.description,
@@ -281,16 +311,42 @@ def topic_panel(
         parents=_options(tree, [other for other in tree.walk() if other not in inside], topic.parent_topic),
         targets=_options(tree, [leaf for leaf in tree.leaves() if leaf not in inside]),
         seen=mark_of(dataset),
+        proposals=proposals,
+        no_proposal="" if proposals or topic.subtopics else _no_proposal(dataset, name),
     )
+
+
+def _proposals(dataset: Dataset, inside: str) -> list[ProposalLine]:
+    found = list(dataset.topic_proposals.filter(inside=inside).defer("members"))
+    keys = [pk for one in found for pk in one.examples[:SHOWN]]
+    texts = dict(dataset.records.filter(pk__in=keys).values_list("pk", "preview")) if keys else {}
+    return [
+        ProposalLine(
+            one.pk,
+            readable(one.name),
+            one.count,
+            ", ".join(one.keywords[:6]),
+            [visible(texts[pk]) for pk in one.examples[:SHOWN] if pk in texts],
+        )
+        for one in found
+    ]
+
+
+def _no_proposal(dataset: Dataset, inside: str) -> str:
+    """What the last look into this topic said, where it found nothing."""
+    run = last_run(dataset, SPLIT)
+    result = run.job.result if run is not None else {}
+    return str(result["said"]) if result and result["inside"] == inside else ""
 
 
 def _unknown_panel(dataset: Dataset, counts: Counts) -> TopicPanel:
     count = counts.facts.unknown
     typical, _ = _samples(dataset, [UNKNOWN], counts.facts)
+    proposals = _proposals(dataset, UNKNOWN)
     share = percent(count / counts.facts.valid) if counts.facts.valid else ""
     return TopicPanel(
         dataset, UNKNOWN, "Fit no topic", [], {}, count, share, 0, "", "", [], typical, [], _NOTHING, _NOTHING,
-        mark_of(dataset),
+        mark_of(dataset), proposals, "" if proposals else _no_proposal(dataset, UNKNOWN),
     )  # fmt: skip
 
 

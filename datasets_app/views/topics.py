@@ -10,12 +10,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from datasets_app import access, actions, panels, services, topic_commands
+from datasets_app import access, actions, panels, services, topic_commands, topic_splitting
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.facts import dataset_facts
 from datasets_app.models import Dataset
 from datasets_app.strip import dataset_steps
-from datasets_app.topic_forms import EditTopicForm, ReplaceForm, TopicsForm
+from datasets_app.topic_forms import AcceptForm, EditTopicForm, ReplaceForm, SplitForm, TopicsForm
 from rft_project.web.http import Request
 from rft_project.web.regions import region
 
@@ -84,6 +84,43 @@ def edit_topics(request: Request, pk: int):
         return answer
     messages.success(request, done.sentence)
     return redirect(where)
+
+
+@require_POST
+def run_split(request: Request, pk: int):
+    """Look for topics inside a topic, or among records that fit none; what is found is proposed beside it."""
+    dataset = access.dataset(request.user, pk)
+    form = SplitForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose a topic, and a number of parts from 2 to 8.")
+        return redirect("datasets:topics", pk)
+    try:
+        topic_splitting.propose(dataset, form.cleaned_data["inside"], form.cleaned_data["parts"], by=request.user)
+    except services.Refused as refused:
+        messages.error(request, str(refused))
+        return redirect("datasets:topics", pk)
+    return redirect("datasets:topic", pk, form.cleaned_data["inside"])
+
+
+@require_POST
+def accept_topics(request: Request, pk: int):
+    """Take the proposals that are ticked, under the names that are typed, or forget all of them."""
+    dataset = access.dataset(request.user, pk)
+    form = AcceptForm(request.POST)
+    if not form.is_valid():
+        return page(request, dataset, error=UNREADABLE)
+    inside, seen = form.cleaned_data["inside"], form.cleaned_data["seen"]
+    try:
+        if form.cleaned_data["forget"]:
+            topic_splitting.forget(dataset, inside)
+        else:
+            sentence = topic_splitting.accept(dataset, inside, form.chosen(dataset), seen=seen, by=request.user)
+            messages.success(request, sentence)
+    except services.Refused as refused:
+        dataset.refresh_from_db()
+        return page(request, dataset, inside, error=str(refused))
+    known = inside == UNKNOWN or inside in dataset.topics.topics
+    return redirect("datasets:topic", pk, inside) if known else redirect("datasets:topics", pk)
 
 
 @require_http_methods(["GET", "POST"])

@@ -137,9 +137,9 @@ def test_the_page_costs_the_same_for_every_tree(
 ) -> None:
     page = reverse("datasets:topic", args=[dataset.pk, "billing"])
     client.get(page)
-    # who asks (2) and may they (1), counts (1), what was found (1), doubtful ones (1), edits (1), last runs (1), what
-    # is at work (1), records (1), the helper model (2), the badge of running jobs (1)
-    with django_assert_max_num_queries(13):
+    # who asks (2) and may they (1), counts (1), what was found (1), doubtful ones (1), edits (1), last runs (1), what is
+    # at work (1), proposals (1), records (1), the helper model (2), the badge of running jobs (1)
+    with django_assert_max_num_queries(14):
         client.get(page)
 
 
@@ -152,7 +152,7 @@ def test_add_shows_the_new_topic(dataset: Dataset, client: Client) -> None:
     assert said(client, answer) == "Added Gift cards."
     assert dataset.topics.level("billing") == ["refunds", "invoices", "gift_cards"]
     assert dataset.topics.topics["gift_cards"].keywords == ["voucher", "gift card"]
-    assert Job.objects.filter(kind="categorize").count() == 1
+    assert Job.objects.filter(kind="resort").count() == 1
 
 
 def test_a_topic_that_gets_its_first_subtopic_says_what_happens_to_its_records(
@@ -182,7 +182,7 @@ def test_new_keywords_are_used_for_sorting(dataset: Dataset, client: Client) -> 
     answer = edit(client, dataset, edit="change", name="advice", new_name="advice", keywords="meaning of life")
     assert said(client, answer) == "Changed what belongs to Advice."
     assert dataset.topics.topics["advice"].keywords == ["meaning of life"]
-    assert Job.objects.filter(kind="categorize").count() == 1
+    assert Job.objects.filter(kind="resort").count() == 1
 
 
 def test_saving_what_is_there_changes_nothing(dataset: Dataset, client: Client) -> None:
@@ -191,7 +191,7 @@ def test_saving_what_is_there_changes_nothing(dataset: Dataset, client: Client) 
         client, dataset, edit="change", name="delivery", new_name="Delivery", description="Parcels.",
         keywords="parcel, courier",
     )  # fmt: skip
-    assert (dataset.topic_edits.count(), Job.objects.filter(kind="categorize").count()) == (edits, 0)
+    assert (dataset.topic_edits.count(), Job.objects.filter(kind="resort").count()) == (edits, 0)
 
 
 def test_ticked_topics_are_merged_under_a_new_name(dataset: Dataset, client: Client) -> None:
@@ -199,7 +199,7 @@ def test_ticked_topics_are_merged_under_a_new_name(dataset: Dataset, client: Cli
     assert answer["Location"].endswith("/topics/money_and_parcels/")
     assert dataset.topics.topics["money_and_parcels"].keywords == ["refund", "parcel", "courier"]
     assert dataset.records.filter(topic="money_and_parcels").count() == 6
-    assert Job.objects.filter(kind="categorize").count() == 0
+    assert Job.objects.filter(kind="resort").count() == 0
 
 
 def test_one_ticked_topic_is_not_enough(dataset: Dataset, client: Client) -> None:
@@ -241,7 +241,7 @@ def test_a_drop_places_a_topic_among_others(dataset: Dataset, client: Client) ->
     assert dataset.records.filter(topic="delivery").count() == 3
     edit(client, dataset, edit="place", name="advice", parent="", before="billing")
     assert dataset.topics.roots() == ["advice", "billing"]
-    assert Job.objects.filter(kind="categorize").count() == 0
+    assert Job.objects.filter(kind="resort").count() == 0
 
 
 def test_the_order_stays_and_comes_back(dataset: Dataset, client: Client) -> None:

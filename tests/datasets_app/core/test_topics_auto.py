@@ -9,7 +9,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from datasets_app.core.categorizing import Categorizer
 from datasets_app.core.labelling import Label
 from datasets_app.core.topics import parse_tree, snake_name
-from datasets_app.core.topics_auto import AutoAssignment, auto_topics
+from datasets_app.core.topics_auto import AutoAssignment, auto_topics, propose_topics
 from rft_project.platforms.static_embeddings import embed
 
 from .help_desk import banking77, desk, hashing_embed
@@ -34,6 +34,8 @@ def test_the_number_is_chosen_by_the_data_and_said() -> None:
     found = auto_topics(texts, embed)
     assert 3 <= len(found.tree.leaves()) <= 12
     assert found.chosen_by.startswith(f"{len(found.tree.leaves())} topics: of {len(found.scores)} numbers of clusters")
+    assert found.chosen_by.endswith("apart).")
+    assert found.left == sum(one.topic is None for one in found.assignments)
 
 
 def test_typical_texts_teach_the_categorizer_what_was_found() -> None:
@@ -117,3 +119,24 @@ def test_banking77_with_the_number_from_the_data(banking: tuple[list[str], list[
     named = Counter(item.topic for item in found.assignments)
     assert named[None] < 0.1 * len(texts)
     assert {"exchange_rate", "direct_debit", "apple_pay"} <= {snake_name(leaf) for leaf in leaves}
+
+
+def test_groups_inside_a_topic_are_proposed_with_names_nobody_has() -> None:
+    texts, intents = desk()
+    found = propose_topics(["", *texts], embed, k=6)
+    assert sorted(index for one in found for index, _ in one.members) == list(range(1, len(texts) + 1))
+    for one in found:
+        assert [sure for _, sure in one.members] == sorted((sure for _, sure in one.members), reverse=True)
+        kinds = Counter(intents[index - 1] for index, _ in one.members)
+        assert max(kinds.values()) >= 0.9 * len(one.members)
+    names = [one.label.name for one in found]
+    again = propose_topics(texts, embed, k=6, taken=names)
+    assert set(names).isdisjoint(one.label.name for one in again)
+
+
+def test_no_more_groups_are_proposed_than_asked_for_and_none_where_nothing_stands_out() -> None:
+    texts, _ = desk()
+    assert 2 <= len(propose_topics(texts, embed, most=3)) <= 3
+    assert propose_topics(["Where is my parcel?"] * 10, embed) == []
+    assert propose_topics(["Where is my parcel?"], embed) == []
+    assert propose_topics([], embed) == []
