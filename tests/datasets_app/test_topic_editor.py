@@ -137,8 +137,8 @@ def test_the_page_costs_the_same_for_every_tree(
 ) -> None:
     page = reverse("datasets:topic", args=[dataset.pk, "billing"])
     client.get(page)
-    # who asks (2) and may they (1), counts (1), what was found (1), doubtful ones (1), edits (1), last runs (1), what is
-    # at work (1), proposals (1), records (1), the helper model (2), the badge of running jobs (1)
+    # who asks (2) and may they (1), counts (1), what was found (1), doubtful ones (1), edits (1), last runs (1), what
+    # is at work (1), proposals (1), records (1), the helper model (2), the badge of running jobs (1)
     with django_assert_max_num_queries(14):
         client.get(page)
 
