@@ -19,7 +19,6 @@ Rows that are removed leave the tables of records altogether, so that no list, c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,12 +27,12 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models, transaction
 from django.db.models import Exists, F, Max, OuterRef, QuerySet
-from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from rft_project.jobs.services import HasPk
 
 from .counters import take_turn
+from .keys import among
 from .models import Change, ChangedRecord, Dataset, DatasetRecord, MadeRecord, RawRecord, RecordText
 
 TOPIC, CONTENT, RECORD = "topic", "content", "record"
@@ -130,7 +129,8 @@ def made(change: Change, keys: Iterable[int]) -> None:
 
 def remove(records: QuerySet[DatasetRecord]) -> None:
     """Take rows out of the tables of records, with everything that hangs on them. ``keep`` them first."""
-    these = _these(list(records.order_by("pk").values_list("pk", flat=True)))
+    # looked for once: every table that is asked about them would have to look for them again
+    these = among(list(records.order_by("pk").values_list("pk", flat=True)))
     for relation in DatasetRecord._meta.related_objects:
         hanging = relation.related_model._base_manager.filter(**{f"{relation.field.name}__in": these})
         if relation.on_delete is models.SET_NULL:
@@ -138,13 +138,6 @@ def remove(records: QuerySet[DatasetRecord]) -> None:
         else:
             hanging._raw_delete(hanging.db)
     DatasetRecord.objects.filter(pk__in=these)._raw_delete(records.db)
-
-
-def _these(keys: list[int]) -> RawSQL:
-    """A set of keys as one parameter: every table that is asked about them would have to look for them again."""
-    if connection.vendor == "sqlite":
-        return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(keys)])
-    return RawSQL("SELECT unnest(%s::bigint[])", [keys])
 
 
 def can_undo(change: Change) -> bool:

@@ -99,7 +99,7 @@ def _newest_on_postgres(dataset: Dataset, terms: list[Term], most: int, before: 
                 return found
             block, asked = block + step * span, asked + span
             enough = (most - len(found)) * asked // len(found) + 1 if found else _NEAREST
-            span = min(4 * span, max(2 * span, enough))
+            span = min(4 * span, max(asked // 2, enough))
         edge = (block << _BLOCK) - 1 if after else (block + 1) << _BLOCK
         return found + indexed(f"dataset_id = %s AND record_id {beyond} %s", dataset.pk, edge)
 
