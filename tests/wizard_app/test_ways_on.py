@@ -197,4 +197,4 @@ def test_the_strip_and_the_steps_are_asked_for_once_a_page(sampled_run: RFTJob, 
     costs = {
         step: cost(f"/runs/{sampled_run.pk}/{step}/") for step in ("split", "grader", "dry-run", "train", "results")
     }
-    assert max(costs.values()) <= 17, costs
+    assert max(costs.values()) <= 18, costs  # the dry run asks for its ratings
