@@ -1,7 +1,8 @@
 """Sessions that are logged as several records, each of which becomes one conversation.
 
 The record of a conversation is a new one; its parts leave the dataset as deleted records do, and the undo swaps them
-back. What the record says beside its conversation is that of its last part, and its metadata name all of them.
+back. Their lines are known still: a log that is imported again, longer by a day, brings only what is new. What the
+record says beside its conversation is that of its last part, and its metadata name all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from datasets_app.core.sanitizing import status_of
 from rft_project.platforms.types import JsonDict
 
 from .changes import RECORD, keep, made, remove
-from .models import Change, Dataset, DatasetRecord, ImportBatch
+from .models import Change, Dataset, DatasetRecord, ImportBatch, JoinedPart
 from .writing import NewRecord, insert_records, issues_text
 
 MOST = 1000  # records of one conversation; what holds more is no session but a name that many sessions share
@@ -61,22 +62,25 @@ def conversations(records: Sequence[DatasetRecord]) -> list[Joined]:
 
 
 def _with_lineage(parts: list[DatasetRecord], trace: Trace) -> Joined:
-    origins = [
-        {
-            "record": part.pk,
-            **({"span_id": part.span_id} if part.span_id else {}),
-            **({"file": part.batch.filename, "line": part.line} if part.batch else {}),
-        }
-        for part in parts
-    ]
-    return Joined(parts, replace(trace, metadata={**trace.metadata, "joined_from": origins}))
+    """The parts named in the metadata; of a part that was joined before, its own parts."""
+    named = [origin for part in parts for origin in _noted(part.trace) or [_origin_of(part)]]
+    return Joined(parts, replace(trace, metadata={**trace.metadata, "joined": len(named), "joined_from": named}))
+
+
+def _origin_of(part: DatasetRecord) -> JsonDict:
+    span = {"span_id": part.span_id} if part.span_id else {}
+    place = {"file": part.batch.filename, "line": part.line} if part.batch else {}
+    return {"record": part.pk, **span, **place}
+
+
+def _noted(trace: Trace) -> list[JsonDict]:
+    noted = trace.metadata.get("joined_from")
+    return [part for part in noted if isinstance(part, dict)] if isinstance(noted, list) else []
 
 
 def origins(trace: Trace) -> list[str]:
     """Where the parts of a conversation came from, for people; [] for a record that was not joined here."""
-    noted = trace.metadata.get("joined_from")
-    parts = [part for part in noted if isinstance(part, dict)] if isinstance(noted, list) else []
-    return [", ".join(_origin(part)) for part in parts]
+    return [", ".join(_origin(part)) for part in _noted(trace)]
 
 
 def _origin(part: JsonDict) -> Iterator[str]:
@@ -93,11 +97,24 @@ def join(change: Change, dataset: Dataset, records: QuerySet[DatasetRecord]) -> 
     if not found:
         return
     parts = dataset.records.order_by().filter(pk__in=[part.pk for one in found for part in one.parts])
+    known: dict[int, list[str]] = {}
+    for record, key in JoinedPart.objects.filter(record__in=parts).values_list("record", "import_key"):
+        known.setdefault(record, []).append(key)
     keep(change, parts)
     remove(parts)
     now = timezone.now()
     rows, bodies = zip(*(_row(change, dataset, one, now) for one in found), strict=True)
-    made(change, insert_records(rows, bodies))
+    keys = insert_records(rows, bodies)
+    made(change, keys)
+    JoinedPart.objects.bulk_create(
+        [
+            JoinedPart(record_id=key, dataset=dataset, import_key=line)
+            for key, one in zip(keys, found, strict=True)
+            for part in one.parts
+            for line in (part.import_key, *known.get(part.pk, ()))
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def _row(change: Change, dataset: Dataset, joined: Joined, now: datetime) -> tuple[NewRecord, str]:

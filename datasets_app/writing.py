@@ -17,9 +17,10 @@ from django.db import connection
 from datasets_app.core.records import clean_text, encode_json
 from datasets_app.core.sanitizing import Issue
 
-from .models import DatasetRecord, RawRecord
+from .models import DatasetRecord, JoinedPart, RawRecord
 
 _RECORDS, _RAW = DatasetRecord._meta.db_table, RawRecord._meta.db_table
+_PARTS = JoinedPart._meta.db_table
 
 
 class NewRecord(NamedTuple):
@@ -78,13 +79,14 @@ def issues_text(issues: Iterable[Issue]) -> str:
 
 
 def present_keys(dataset_id: int, keys: Sequence[str]) -> set[str]:
-    """Those of the import keys that the dataset has already."""
+    """Those of the import keys that the dataset has already, in a record or as a part of a conversation."""
     given = "ANY(%s)" if connection.vendor == "postgresql" else "(SELECT value FROM json_each(%s))"
     compare = "=" if connection.vendor == "postgresql" else "IN"
     with connection.cursor() as cursor:
+        asked = f"WHERE dataset_id = %s AND import_key {compare} {given}"
+        wanted = [dataset_id, list(keys) if connection.vendor == "postgresql" else encode_json(list(keys))]
         cursor.execute(
-            f"SELECT import_key FROM {_RECORDS} WHERE dataset_id = %s AND import_key {compare} {given}",
-            [dataset_id, list(keys) if connection.vendor == "postgresql" else encode_json(list(keys))],
+            f"SELECT import_key FROM {_RECORDS} {asked} UNION ALL SELECT import_key FROM {_PARTS} {asked}", wanted * 2
         )
         return {key for (key,) in cursor.fetchall()}
 

@@ -254,6 +254,20 @@ class DatasetRecord(RecordFields):
         return self.trace.metadata
 
 
+class JoinedPart(models.Model):
+    """The import key of a line that stands in a conversation now (see ``joining``): importing it again adds nothing."""
+
+    record = models.ForeignKey(DatasetRecord, models.CASCADE, related_name="parts")  # the conversation
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="+", db_index=False)
+    import_key = models.CharField(max_length=48)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["dataset", "import_key"], name="one_part_per_import_key")]
+
+    def __str__(self) -> str:
+        return f"part of record {self.record_id}"
+
+
 # What records are counted by, in the order of the counts' unique index.
 COUNTED = ("dataset_id", "verdict", "code", "topic", "is_generated", "needs_review", "source", "checked_by")
 

@@ -18,6 +18,7 @@ from datasets_app.models import (
     DatasetRecord,
     FoundValue,
     ImportBatch,
+    JoinedPart,
     MadeRecord,
     RawRecord,
     RecordCount,
@@ -244,6 +245,34 @@ def test_counts_words_and_findings_follow_at_every_step(dataset: Dataset) -> Non
     dataset.vault.refresh_from_db()
     assert state() == before
     assert as_kept() == sorted(counted_anew())
+
+
+def test_a_log_that_grew_brings_only_its_new_lines(dataset: Dataset, tmp_path: Path) -> None:
+    change = join(dataset)
+    log = write_lines(
+        tmp_path / "log.jsonl",
+        *(turn(session, number) for number in range(TURNS) for session in range(SESSIONS)),
+        turn(0, TURNS),
+    )
+    batch = import_file(dataset, log)
+    assert (batch.imported, batch.already_present) == (1, SESSIONS * TURNS)
+    again = join(dataset)
+    assert (again.count, again.new) == (2, 1)
+    whole = dataset.records.get(session_id="session 0").trace
+    said = [m["content"] for m in whole.messages + whole.output_messages]
+    assert said[1::2] == [f"Question {number} about order 0?" for number in range(TURNS + 1)]
+    assert whole.metadata["joined"] == TURNS + 1
+    spans = [origin["span_id"] for origin in whole.metadata["joined_from"]]
+    assert spans == [f"span-0-{number}" for number in range(TURNS + 1)]
+    assert import_file(dataset, log).imported == 0
+    undo(again)
+    undo(change)
+    assert JoinedPart.objects.count() == 0
+    assert dataset.records.filter(session_id="session 0").count() == TURNS + 1
+    join(dataset)
+    made = dataset.records.get(session_id="session 1")
+    bulk.begin(dataset, bulk.plan(dataset, "delete", bulk.Selection(ids=[made.pk]), {}), by=None)
+    assert import_file(dataset, log).imported == TURNS  # what was deleted on purpose may come back
 
 
 def test_what_a_change_made_is_forgotten_with_it(dataset: Dataset) -> None:
