@@ -2,8 +2,8 @@
 
 A finding is decided about when it is redacted or called a false alarm. What is left is asked about once for every
 snapshot and connection, and once for every dataset and helper model; a value that comes later is asked about again.
-Two functions answer whether there is a question, ``about_snapshot`` and ``about_helper``; whoever would send calls one
-of them and goes on only where it returns None. Nothing is asked about the engine of this server.
+``about_snapshot``, ``about_helper`` and ``about_embeddings`` answer whether there is a question; whoever would send
+calls one of them and goes on only where it returns None. Nothing is asked about the engine of this server.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ _ROWS = 1000  # inserted together
 class Question:
     """What would be sent over ``connection`` that nobody has decided about.
 
+    ``model``: which model of it would be shown them, where they are not sent by a run.
     ``kinds``: kind to different values of it; ``records``: how many hold any; ``mark`` stands for exactly these values
     and this connection.
     ``unseen``: the sentence why nobody knows what would be sent, '' where it is known. ``outdated``: the records
@@ -53,6 +54,7 @@ class Question:
     dataset: Dataset
     connection: Connection
     snapshot: Snapshot | None = None
+    model: str = "helper model"
     kinds: dict[str, int] = field(default_factory=dict)
     records: int = 0
     mark: str = ""
@@ -75,7 +77,7 @@ class Question:
         if self.unseen:
             return self.unseen
         if self.snapshot is None:
-            return f"{self.counts} could be shown to the helper model of {self.connection}."
+            return f"{self.counts} could be shown to the {self.model} of {self.connection}."
         return f"{self.counts} would be sent to {self.connection}."
 
     @property
@@ -123,12 +125,21 @@ def about_helper(dataset: Dataset, connection: Connection | None = None) -> Ques
     Pages ask this all the time, so it reads what was counted after the last change.
     """
     connection = connection or helper_connection(dataset)
-    if connection is None or is_own_engine(connection) or not dataset.records.exists():
+    return _about_model(Question(dataset, connection)) if connection is not None else None
+
+
+def about_embeddings(dataset: Dataset, connection: Connection) -> Question | None:
+    """The same of the embedding model of a connection that the dataset's records are to be sorted by."""
+    return _about_model(Question(dataset, connection, model="embedding model"))
+
+
+def _about_model(question: Question) -> Question | None:
+    dataset, connection = question.dataset, question.connection
+    if is_own_engine(connection) or not dataset.records.exists():
         return None
-    question = Question(dataset, connection)
     vault = Vault.objects.filter(pk=dataset.pk).first()
     if vault is None or not privacy.is_complete(dataset, vault):
-        who = f"the helper model of {connection} is asked after that"
+        who = f"the {question.model} of {connection} is asked after that"
         return replace(question, unseen=f"Nobody has looked through the records for personal data yet; {who}.")
     counts = vault.counts if vault.counts.mark else _counted(dataset)
     consent = _given(question)

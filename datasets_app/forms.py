@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from django import forms
 
@@ -11,9 +13,11 @@ from datasets_app.core.formats import AUTO, TABLE
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.preview import Preview
 from datasets_app.core.sanitizing import DEFAULT_THRESHOLD, SanitizeConfig
+from datasets_app.core.sort_settings import SortSettings
 from rft_project.web.forms import StudioForm
 from rft_project.web.text import plural
 
+from .embedding import Offer
 from .staging import EDGE, Offered, safe_name
 
 MAX_PASTE = 2_000_000  # characters; more is a file
@@ -210,6 +214,34 @@ class SanitizeForm(StudioForm):
 
     def clean_allowed_roles(self) -> list[str]:
         return words_in(self.cleaned_data["allowed_roles"])
+
+
+class SortForm(StudioForm):
+    """How records are sorted. ``offers``: the embeddings that can be chosen."""
+
+    embeddings = forms.ChoiceField(widget=forms.RadioSelect)
+    threshold = forms.DecimalField(
+        label="Sure enough without the helper model",
+        min_value=0,
+        max_value=1,
+        decimal_places=2,
+        help_text="0 to 1. Where a connection names a helper model, it is asked about what is less sure than this.",
+        widget=forms.NumberInput(attrs={"step": "0.05"}),
+    )
+
+    def __init__(self, *args, offers: Sequence[Offer], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.offers = offers
+        set_choices(self.fields["embeddings"], [(offer.id, offer.title) for offer in offers])
+
+    @property
+    def offered(self) -> list[tuple[Any, Offer]]:
+        """Every radio with what it stands for."""
+        return list(zip(self["embeddings"], self.offers, strict=True))
+
+    def settings(self) -> SortSettings:
+        given = self.cleaned_data
+        return SortSettings(threshold=float(given["threshold"]), embeddings=given["embeddings"])
 
 
 class ExportForm(StudioForm):

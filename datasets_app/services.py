@@ -16,6 +16,7 @@ from datasets_app.core.identity import digest
 from datasets_app.core.mapping import FieldMapping
 from datasets_app.core.records import Trace, clean_text, loads
 from datasets_app.core.sanitizing import SanitizeConfig
+from datasets_app.core.sort_settings import SortSettings
 from rft_project.connections.models import Workspace
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import HasPk, enqueue
@@ -86,6 +87,11 @@ def configure_sanitizing(dataset: Dataset, params: Mapping[str, Any]) -> None:
     values = {**config.model_dump(), **given, "near_duplicates": threshold if params["near_duplicates"] else None}
     stored = SanitizeConfig.model_validate(values).model_dump(mode="json")
     Dataset.objects.filter(pk=dataset.pk).update(sanitize_config=stored)
+
+
+def configure_sorting(dataset: Dataset, chosen: SortSettings) -> None:
+    """Store how the next run sorts."""
+    Dataset.objects.filter(pk=dataset.pk).update(sort_config=chosen.model_dump())
 
 
 def repairable(dataset: Dataset) -> bool:

@@ -2,7 +2,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from .views import commands, exporting, pages, privacy, regions, rejected, reviewing, topics, uploads, workbench
+from .views import (
+    commands,
+    exporting,
+    pages,
+    privacy,
+    regions,
+    rejected,
+    reviewing,
+    sorting,
+    topics,
+    uploads,
+    workbench,
+)
 
 app_name = "datasets"
 
@@ -22,6 +34,7 @@ urlpatterns = [
     path("<int:pk>/topics/<slug:name>/", topics.topic, name="topic"),
     path("<int:pk>/topic_sources/", topics.topic_sources, name="topic_sources"),
     path("<int:pk>/topics.json", topics.export_topics, name="export_topics"),
+    path("<int:pk>/sorting/", sorting.sorting, name="sorting"),
     path("<int:pk>/review/", reviewing.review, name="review"),
     path("<int:pk>/records/", workbench.records, name="records"),
     path("<int:pk>/records/change/", workbench.bulk_change, name="bulk_change"),
@@ -79,6 +92,7 @@ urlpatterns = [
     path("<int:pk>/accept_topics/", topics.accept_topics, name="accept_topics"),
     path("<int:pk>/replace_topics/", topics.replace_topics, name="replace_topics"),
     path("<int:pk>/targets/", commands.set_targets, name="set_targets"),
+    path("<int:pk>/sorting/consent/", sorting.set_embedding_consent, name="set_embedding_consent"),
     path("<int:pk>/review/<int:record_pk>/answer/", reviewing.answer, name="answer"),
     path("<int:pk>/review/<int:record_pk>/skip/", reviewing.skip, name="skip"),
     path("<int:pk>/review/skipped/", reviewing.ask_again, name="ask_again"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -12,18 +11,18 @@ from django.db.models.functions import Mod
 from pydantic import BaseModel
 
 from datasets_app import moments
+from datasets_app.consent import about_embeddings, refuse_unasked
 from datasets_app.core.categorizing import HIGH, POOL, Assignment, Categorizer, Method
 from datasets_app.core.records import encode_json, loads
 from datasets_app.core.review import COMPARED, alike, review_order
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.counters import take_turn
-from datasets_app.embedding import topic_embeddings
+from datasets_app.embedding import Embed, connection_of, embeddings_of
 from datasets_app.helper import helper_of
 from datasets_app.models import VALID, Dataset, Question
 from datasets_app.writing import Sorted, write_topics
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, JobFailed
-from rft_project.platforms.embeddings import Vectors
 from rft_project.platforms.types import last_user_text
 from rft_project.web.text import number
 
@@ -116,7 +115,7 @@ def _fitted(ctx: JobContext, dataset: Dataset) -> tuple[Categorizer, int]:
     manual = _by_hand(dataset)
     categorizer = Categorizer(
         dataset.topics,
-        embeddings(),
+        embeddings(dataset),
         examples=_examples(dataset, manual),
         pool=_pool(dataset),
         threshold=dataset.sorting.threshold,
@@ -187,10 +186,13 @@ def _ask(ctx: JobContext, dataset: Dataset, categorizer: Categorizer) -> None:
         Question.objects.bulk_create([question for question in questions if question.record_id in there])
 
 
-def embeddings() -> Callable[[Sequence[str]], Vectors]:
-    """Those of this server. Raises JobFailed where they are not installed."""
+def embeddings(dataset: Dataset) -> Embed:
+    """Those that the dataset is sorted with. Raises JobFailed where they are not there, or somebody is to be asked."""
     try:
-        return topic_embeddings()
+        connection = connection_of(dataset)
+        if connection is not None:
+            refuse_unasked(about_embeddings(dataset, connection))
+        return embeddings_of(dataset)
     except LookupError as error:
         raise JobFailed(str(error), "embeddings") from None
 

@@ -32,7 +32,7 @@ def run_topics(ctx: JobContext) -> dict[str, Any]:
     ctx.progress.begin("Looking for groups", total=0, note=f"{len(records):,} messages compared with each other")
     helper = helper_of(dataset, ctx.log)
     labeller = helper.label if helper is not None else None
-    found = auto_topics(texts, embeddings(), k=ctx.params.get("clusters"), labeller=labeller)
+    found = auto_topics(texts, embeddings(dataset), k=ctx.params.get("clusters"), labeller=labeller)
     if not found.tree.topics:
         raise JobFailed("The messages do not fall into groups that could be named; choose a template instead.", "none")
     ctx.check()

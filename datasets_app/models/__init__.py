@@ -36,7 +36,7 @@ from .records import (
     SearchIndex,
     Upload,
 )
-from .reviewing import Question
+from .reviewing import CachedVector, Question
 from .topics import TopicEdit, TopicProposal
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "TRACE",
     "VALID",
     "ActionRun",
+    "CachedVector",
     "Change",
     "ChangedRecord",
     "Consent",

@@ -1,4 +1,4 @@
-"""The questions that the sorting asks people, most informative first."""
+"""What sorting leaves behind: the questions it asks people, and the vectors it need not compute again."""
 
 from __future__ import annotations
 
@@ -25,3 +25,17 @@ class Question(models.Model):
 
     def __str__(self) -> str:
         return f"question {self.rank} of {self.dataset_id}"
+
+
+class CachedVector(models.Model):
+    """The embedding of a text by a model, in half precision; ``digest`` stands for the text (see ``embedding``)."""
+
+    model = models.CharField(max_length=300)
+    digest = models.BinaryField(max_length=16)
+    half = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["model", "digest"], name="one_vector_per_text")]
+
+    def __str__(self) -> str:
+        return f"vector of {self.model}"

@@ -13,6 +13,7 @@ from .records import bulk_work_panel, changes_panel, newest_panel, records_panel
 from .report import report_of_run, report_panel, sanitize_work_panel, suggested_fields
 from .reviewing import question_panel
 from .snapshots import diff_panel, snapshots_panel
+from .sorting import sort_form, sorting_panel
 from .topic_sources import sources_panel
 from .topics import topic_panel, topic_work_panel, topics_panel
 
@@ -41,6 +42,8 @@ __all__ = [
     "reread_panel",
     "sanitize_work_panel",
     "snapshots_panel",
+    "sort_form",
+    "sorting_panel",
     "sources_panel",
     "suggested_fields",
     "summary_panel",

@@ -65,6 +65,7 @@ class Connection(models.Model):
     hint = models.CharField(max_length=8, blank=True, editable=False)
     address = models.CharField(max_length=300, blank=True, editable=False)
     abilities = models.JSONField(default=dict, editable=False)
+    embedding_model = models.CharField(max_length=200, blank=True)  # topics are found and records sorted by its vectors
     helper_model = models.CharField(max_length=200, blank=True)  # names topics and sorts doubtful records
     judge_model = models.CharField(max_length=200, blank=True)  # scores answers for graders that ask a model
     created_at = models.DateTimeField(auto_now_add=True)

@@ -25,6 +25,7 @@ LOCAL_NAME = "This machine"
 #: What a model of a connection may do for its workspace, with a sentence; each has a field ``<role>_model``.
 ROLES = {
     "helper": "Names topics and sorts doubtful records. It reads message texts.",
+    "embedding": "Turns message texts into numbers that topics are found and sorted by. It reads message texts.",
     "judge": "Scores answers for graders that ask a model. It reads questions, answers and references.",
 }
 OPENAI_HOST = "api.openai.com"
@@ -159,7 +160,7 @@ def set_role(connection: Connection, role: str, model: str, *, by: Any) -> None:
     answer."""
     model = model.strip()[:200]
     if model:
-        _ask(connection, model)
+        _ask(connection, role, model)
     field = f"{role}_model"
     setattr(connection, field, model)
     connection.save(update_fields=[field])
@@ -182,7 +183,7 @@ def connect_helper(workspace: Workspace, address: str, model: str, key: str = ""
     connection = Connection(workspace=workspace, kind=kind, name=_free_name(workspace, parts.hostname or "Helper"))
     _set_checked(connection, {"base_url": address, **({"api_key": key} if key else {})}, by)
     connection.helper_model = model.strip()[:200]
-    _ask(connection, connection.helper_model)
+    _ask(connection, "helper", connection.helper_model)
     with transaction.atomic():
         for other in workspace.connections.exclude(helper_model=""):
             other.helper_model = ""  # a workspace has one helper
@@ -193,11 +194,15 @@ def connect_helper(workspace: Workspace, address: str, model: str, key: str = ""
     return connection
 
 
-def _ask(connection: Connection, model: str) -> None:
-    """One cheap real question. Raises Refused when there is no answer."""
+def _ask(connection: Connection, role: str, model: str) -> None:
+    """One cheap real question of the role's kind. Raises Refused when there is no answer."""
     question = SampleRequest(model=model, messages=[{"role": "user", "content": "Say yes."}], max_tokens=16)
     try:
-        platform_for(connection).sample(question)
+        platform = platform_for(connection)
+        if role != "embedding":
+            platform.sample(question)
+        elif not all(platform.embed(["Where is my parcel?"], model)):
+            raise PlatformError("It sent no vector.")
     except (PlatformError, SealError) as problem:
         raise Refused(f"{model} does not answer, so it was not saved: {scrub(str(problem))}", "model") from None
 

@@ -1,7 +1,6 @@
-"""The embedding models of this machine behind one shape, and a cache in front of the slow one. No Django.
+"""Embedding models behind one shape, and a cache in front of the slow ones. No Django.
 
-``static`` is always there; ``minilm`` where its package is installed. A platform's own model fits the same shape:
-``EmbeddingModel(name, dimensions, lambda texts: np.array(platform.embed(texts, name)))``.
+``static`` is always there; ``minilm`` where its package is installed; :func:`of_platform` makes one of a platform's.
 """
 
 from __future__ import annotations
@@ -15,23 +14,32 @@ import numpy as np
 import numpy.typing as npt
 
 from . import sentence_embeddings, static_embeddings
+from .base import Platform
+from .errors import PlatformError
+from .pool import run_pool
 
 Vectors = npt.NDArray[np.float32]
 
 #: Texts given to a model at once behind a cache; what is done is kept after each.
 BATCH = 256
+#: Texts in one request to a platform, and requests in flight.
+REQUEST, IN_FLIGHT = 128, 8
 #: Weight of the static part beside another model's, as share of the squared length.
 STATIC_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
-    """``embed`` gives unit vectors [n, dimensions] of n texts, in their order, and may be called by many threads."""
+    """``embed`` gives unit vectors [n, dimensions] of n texts, in their order, and may be called by many threads.
+
+    ``dimensions`` 0: known once it has answered. ``together``: texts given to it at once behind a cache.
+    """
 
     id: str
     dimensions: int
     embed: Callable[[Sequence[str]], Vectors]
     slow: bool = False
+    together: int = BATCH
 
 
 class EmbeddingCache(Protocol):
@@ -79,23 +87,53 @@ class CachedEmbeddings:
         self.model, self._cache = model, cache
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
-        """As ``model.embed``; after every batch of 256 new texts theirs are kept."""
+        """As ``model.embed``; after every ``model.together`` new texts theirs are kept."""
         digests = [digest(text) for text in texts]
-        found = self._cache.get(self.model.id, list(dict.fromkeys(digests)))
         text_of = dict(zip(digests, texts, strict=True))
-        missing = [key for key in text_of if key not in found]
+        found = self._cache.get(self.model.id, list(text_of))
+        found |= self._fresh({key: text for key, text in text_of.items() if key not in found})
+        if len({len(vector) for vector in found.values()}) > 1:  # another model answers under that name now
+            found = self._fresh(text_of)
+        if not digests:
+            return np.zeros((0, self.model.dimensions), np.float32)
+        return np.stack([found[key] for key in digests])
+
+    def _fresh(self, text_of: Mapping[bytes, str]) -> dict[bytes, Vectors]:
+        found: dict[bytes, Vectors] = {}
         # like lengths together: the model computes little for padding, whatever was asked for together
-        missing.sort(key=lambda key: (len(text_of[key]), key))
-        for start in range(0, len(missing), BATCH):
-            keys = missing[start : start + BATCH]
+        missing = sorted(text_of, key=lambda key: (len(text_of[key]), key))
+        for start in range(0, len(missing), self.model.together):
+            keys = missing[start : start + self.model.together]
             rounded = self.model.embed([text_of[key] for key in keys]).astype(np.float16).astype(np.float32)
             fresh = dict(zip(keys, rounded, strict=True))
             self._cache.put(self.model.id, fresh)
             found.update(fresh)
-        vectors = np.zeros((len(texts), self.model.dimensions), np.float32)
-        for row, key in enumerate(digests):
-            vectors[row] = found[key]
-        return vectors
+        return found
+
+
+def of_platform(platform: Platform, name: str, model: str) -> EmbeddingModel:
+    """A platform's model; ``name`` is what its vectors are kept under. Several requests are in flight at once.
+
+    Its ``embed`` raises PlatformError once a request has failed for good.
+    """
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        given = list(texts)
+        found: dict[int, list[list[float]]] = {}
+        starts = range(0, len(given), REQUEST)
+        for start, answer in run_pool(
+            starts, lambda at: platform.embed(given[at : at + REQUEST], model), in_flight=IN_FLIGHT
+        ):
+            if isinstance(answer, PlatformError):
+                raise answer
+            found[start] = answer
+        rows = [vector for start in sorted(found) for vector in found[start]]
+        if len({len(row) for row in rows}) != 1:
+            raise PlatformError(f"The embedding model {model} sent vectors of different lengths; choose another one.")
+        vectors = np.array(rows, np.float32)
+        return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
+
+    return EmbeddingModel(name, 0, embed, slow=True, together=REQUEST * IN_FLIGHT)
 
 
 def beside_static(embed: Callable[[Sequence[str]], Vectors]) -> Callable[[Sequence[str]], Vectors]:

@@ -88,6 +88,7 @@ def test_nobody_is_let_in_without_signing_in(addresses, client, name):
         "download_export",
         "records",
         "review",
+        "sorting",
         "edit_record",
         "changes",
         "coverage_page",

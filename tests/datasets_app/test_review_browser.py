@@ -111,4 +111,7 @@ def test_pages_fit(dataset: Dataset, opened: Any) -> None:
                 page.keyboard.press("s")
                 expect(page.locator("#question form[action*='undo'] input[name=put_off]")).to_have_count(1)
                 assert (width, overflow(page), page.problems) == (width, 0, [])  # type: ignore[attr-defined]
+                page.goto(page.url.replace("/review/", "/sorting/"))
+                shot(page, "sorting")
+                assert (width, overflow(page), page.problems) == (width, 0, [])  # type: ignore[attr-defined]
                 page.context.close()

