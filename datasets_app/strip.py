@@ -31,7 +31,7 @@ def dataset_steps(dataset: Dataset, here: str = "", facts: DatasetFacts | None =
     urls = {
         "A": f"{page}#actions",
         "B": reverse("datasets:topics", args=[dataset.pk]),
-        "C": f"{page}#actions",
+        "C": reverse("datasets:sorting", args=[dataset.pk]),
         "D": reverse("datasets:coverage_page", args=[dataset.pk]),
     }
     steps = [Step(letter, state[letter], fact[letter], urls[letter], here=letter == here) for letter in "ABCD"]

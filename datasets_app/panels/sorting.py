@@ -12,7 +12,7 @@ from datasets_app import consent, embedding
 from datasets_app.actions import CATEGORIZE, last_result
 from datasets_app.forms import SortForm
 from datasets_app.models import VALID, Dataset
-from rft_project.web.text import number, percent
+from rft_project.web.text import percent, plural
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,11 @@ def bands_of(result: dict[str, Any]) -> list[Band]:
     def share(name: str) -> str:
         return percent(result[name] / result["records"])
 
+    moved = f" {plural(result['moved'], 'other')} moved since." if result["moved"] else ""
     return [
-        Band("Sure", result["high"], f"{share('high')}, of which at least four in five are right."),
-        Band("Fairly sure", result["medium"], f"{share('medium')}, of which at least half are right."),
-        Band(
-            "To review", result["needs_review"], f"{share('needs_review')}: a guess is there, and a person should look."
-        ),
+        Band("Sure", result["high"], f"{share('high')}: four in five of these or more should be right."),
+        Band("Fairly sure", result["medium"], f"{share('medium')}: more than half of these should be right."),
+        Band("To review", result["needs_review"], f"{share('needs_review')}: the guess stands until a person looks."),
         Band("No topic", result["unknown"], f"{share('unknown')} resemble none of the topics."),
-        Band("By hand", result["manual"], f"People decided; counted as sure. {number(result['moved'])} others moved."),
+        Band("By hand", result["manual"], f"People decided; they count as sure.{moved}"),
     ]
