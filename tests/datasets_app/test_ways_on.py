@@ -154,7 +154,7 @@ def test_an_action_that_is_none_is_not_found(workspace: Any, client: Client, nam
 def test_a_helper_that_cannot_be_opened_is_done_without(workspace: Any) -> None:
     heard: list[str] = []
     Connection.objects.create(workspace=workspace, kind="openai", name="Old", sealed="broken", helper_model="m")
-    assert helper_of(workspace, heard.append) is None
+    assert helper_of(make_dataset(workspace), heard.append) is None
     assert [sentence.startswith("The helper model cannot be asked: ") for sentence in heard] == [True]
 
 
