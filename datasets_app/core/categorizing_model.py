@@ -38,7 +38,7 @@ STRENGTH = 30.0  # of the regression (inverse regularisation)
 NAMED = 0.5  # weight of a topic's prototype as an example, beside those people gave
 LENT, LENT_SMOOTH, FIRST_SHARPNESS = 0.3, 0.6, 2.0  # of self-training: weight of a text, of its neighbours' say
 ENOUGH_TO_FIT = 2  # examples per topic from which the temperature is cross-validated
-FOLDS, REPEATS = 5, 2  # in at most so many parts, so often: one way of parting tells too little
+FOLDS, REPEATS = 5, 3  # in at most so many parts, so often: one way of parting tells too little
 
 
 class TopicModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ from rft_project.web.text import number
 BATCH = 1000
 TAUGHT = 200  # examples of a topic that are learned from, spread over all that people gave
 ASKED = 500  # questions kept in order: more than anybody answers before the records are sorted again
+# What the run at work in this process has learned: that takes as long as sorting thousands of records.
+_LEARNED: dict[tuple[int, datetime, str], tuple[Categorizer, int]] = {}
 DOUBTFUL = Q(needs_review=True) | Q(topic=UNKNOWN)
 
 
@@ -74,7 +77,7 @@ _READ = ("pk", "raw__body", "topic", "confidence", "method", "needs_review", "se
 def run_categorize(ctx: JobContext) -> dict[str, Any]:
     """Sort every valid record that no person has sorted, then put what is doubtful in the order it is asked in.
 
-    Topics that change meanwhile make it start over: its lock keeps the edit from queueing another run.
+    Topics and settings that change meanwhile make it start over: its lock keeps the change from queueing another.
     """
     return sort_records(ctx, Q())
 
@@ -89,37 +92,51 @@ def sort_records(ctx: JobContext, which: Q) -> dict[str, Any]:
     dataset = Dataset.objects.get(pk=ctx.params["dataset"])
     if not dataset.topics.topics:
         raise JobFailed("There are no topics to sort into; choose topics first.", "no_topics")
-    tally, topics = Tally.model_validate(ctx.cursor), _mark(dataset.topic_hierarchy)
+    tally, topics = Tally.model_validate(ctx.cursor), _mark(dataset)
     records = dataset.records.filter(which, verdict=VALID).exclude(method=Method.MANUAL).order_by("pk")
     if tally.topics != topics:
         tally = Tally(topics=topics, before=dataset.records.filter(DOUBTFUL, verdict=VALID).count())
-    total, done = records.count(), records.filter(pk__lte=tally.last).count()
+    done = tally.high + tally.medium + tally.review
+    total = done + records.filter(pk__gt=tally.last).count()
     ctx.progress.begin("Learning the topics", done=done, total=total)
-    categorizer, examples = _fitted(ctx, dataset)
+    categorizer, examples = _learned(ctx, dataset, topics)
     ctx.progress.begin("Sorting", done=done, total=total, note=tally.said if done else "")
     while chunk := [Row(*row) for row in records.filter(pk__gt=tally.last).values_list(*_READ)[:BATCH]]:
         tally = _sort(ctx, dataset, categorizer, chunk, tally)
         ctx.check()
-        if ctx.slice_over or _topics_now(dataset) != topics:
+        if ctx.slice_over or _mark_now(dataset) != topics:
             raise Again
     _ask(ctx, dataset, categorizer)
-    if _topics_now(dataset) != topics:
+    if _mark_now(dataset) != topics:
         raise Again
+    _LEARNED.clear()
     moments.note(dataset.pk, "Records sorted into topics")
     return {**_summary(dataset), "moved": tally.moved, "doubtful_before": tally.before, "examples": examples}
 
 
-def _fitted(ctx: JobContext, dataset: Dataset) -> tuple[Categorizer, int]:
-    """The categorizer, and how many records people have sorted."""
-    helper = helper_of(dataset, ctx.log)
+def _learned(ctx: JobContext, dataset: Dataset, topics: str) -> tuple[Categorizer, int]:
+    """The categorizer, and how many records people have sorted; learned once per process, not in every slice.
+
+    Whether the models may be asked is looked at in every slice. Raises JobFailed as ``embeddings``.
+    """
+    embed, helper = embeddings(dataset), helper_of(dataset, ctx.log)
+    key = (ctx.job.pk, ctx.job.created_at, topics)
+    if key not in _LEARNED:
+        _LEARNED.clear()
+        _LEARNED[key] = _fitted(dataset, embed)
+    categorizer, examples = _LEARNED[key]
+    categorizer.helper = helper.sort if helper is not None else None
+    return categorizer, examples
+
+
+def _fitted(dataset: Dataset, embed: Embed) -> tuple[Categorizer, int]:
     manual = _by_hand(dataset)
     categorizer = Categorizer(
         dataset.topics,
-        embeddings(dataset),
+        embed,
         examples=_examples(dataset, manual),
         pool=_pool(dataset),
         threshold=dataset.sorting.threshold,
-        helper=helper.sort if helper is not None else None,
     )
     return categorizer, sum(map(len, manual.values()))
 
@@ -197,13 +214,14 @@ def embeddings(dataset: Dataset) -> Embed:
         raise JobFailed(str(error), "embeddings") from None
 
 
-def _mark(hierarchy: dict[str, Any]) -> str:
-    """Tells one tree from another."""
-    return blake2b(encode_json(hierarchy, sort=True).encode(), digest_size=8).hexdigest()
+def _mark(dataset: Dataset) -> str:
+    """Tells one tree, and one way of sorting into it, from another."""
+    said = encode_json([dataset.topic_hierarchy, dataset.sort_config], sort=True)
+    return blake2b(said.encode(), digest_size=8).hexdigest()
 
 
-def _topics_now(dataset: Dataset) -> str:
-    return _mark(Dataset.objects.values_list("topic_hierarchy", flat=True).get(pk=dataset.pk))
+def _mark_now(dataset: Dataset) -> str:
+    return _mark(Dataset.objects.only("topic_hierarchy", "sort_config").get(pk=dataset.pk))
 
 
 def _by_hand(dataset: Dataset) -> dict[str, list[int]]:
