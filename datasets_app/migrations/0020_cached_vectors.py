@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets_app', '0018_consent_mark'),
+        ('datasets_app', '0019_joined_parts'),
     ]
 
     operations = [
