@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -477,3 +478,38 @@ def test_a_number_of_topics_that_cannot_be_starts_nothing(dataset: Dataset, clie
     answer = client.post(reverse("datasets:run_topics", args=[dataset.pk]), {"clusters": clusters})
     assert said(client, answer).startswith("The number of topics: ")
     assert Job.objects.filter(kind="topics").count() == 0
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_the_command_takes_templates_files_and_numbers(dataset: Dataset, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    call_command("build_topics", "Tickets", "--template", "legal", "--report", str(report))
+    dataset.refresh_from_db()
+    assert dataset.topics == TEMPLATES["legal"].tree
+    assert json.loads(report.read_text())["topics"] == TEMPLATES["legal"].tree.leaves()
+    file = tmp_path / "tree.json"
+    file.write_text(json.dumps(TREE))
+    call_command("build_topics", "Tickets", "--topics", str(file))
+    dataset.refresh_from_db()
+    assert dataset.topics.roots() == ["billing", "delivery", "advice"]
+    drain()
+    assert dataset.records.filter(topic=None).count() == 0
+    call_command("build_topics", "Tickets", "--clusters", "2")
+    dataset.refresh_from_db()
+    assert len(dataset.topics.leaves()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [(None, r"tree.json cannot be read: No such file or directory\.$"), ('{"topics": {"A": {}}}', 'write "a"')],
+)
+def test_the_command_says_what_is_wrong_with_a_file(
+    dataset: Dataset, tmp_path: Path, text: str | None, sentence: str
+) -> None:
+    file = tmp_path / "tree.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(CommandError, match=sentence):
+        call_command("build_topics", "Tickets", "--topics", str(file))

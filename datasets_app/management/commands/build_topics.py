@@ -11,11 +11,15 @@ from datasets_app.actions import TOPICS
 from datasets_app.core.topic_templates import TEMPLATES
 from datasets_app.core.topics import TopicError, parse_json
 from datasets_app.management.dataset_command import DatasetCommand
-from datasets_app.topic_commands import replace_tree
+from datasets_app.services import Refused
+from datasets_app.topic_commands import replace_with
 
 
 class Command(DatasetCommand):
-    help = "Make the topics of a dataset: from its records, from a template, or from a file."
+    help = (
+        "Make the topics of a dataset: from its records, from a template, or from a file. "
+        "The records are sorted into them by a worker afterwards."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -28,7 +32,10 @@ class Command(DatasetCommand):
         dataset = self.dataset(options)
         if options["template"] or options["topics"]:
             tree = TEMPLATES[options["template"]].tree if options["template"] else self._read(options["topics"])
-            replace_tree(dataset, tree, "The topics were replaced from the command line.")
+            try:
+                replace_with(dataset, tree, "The topics were replaced from the command line.", by=None)
+            except Refused as error:
+                raise CommandError(str(error), returncode=1) from error
             report = {"topics": tree.leaves(), "source": options["template"] or options["topics"]}
         else:
             report = self.act(dataset, TOPICS, {"clusters": options["clusters"]})
