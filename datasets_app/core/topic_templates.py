@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from .topics import TopicTree, flat_tree
+from .topics import TopicTree, parse_tree
 
 
 class Template(NamedTuple):
@@ -22,7 +22,11 @@ def _load() -> dict[str, Template]:
     raw = tomllib.loads(Path(__file__).with_name("topic_templates.toml").read_text(encoding="utf-8"))
     templates = {}
     for key, entry in raw.items():
-        tree = flat_tree({name: (topic["description"], topic["keywords"]) for name, topic in entry["topics"].items()})
+        groups = {
+            name: {"description": group["description"], "subtopics": group["topics"]}
+            for name, group in entry["groups"].items()
+        }
+        tree = parse_tree({"topics": {**groups, **entry["topics"]}})
         templates[key] = Template(key, entry["title"], entry["summary"], tree)
     return templates
 

@@ -14,13 +14,12 @@ from datasets_app.topic_forms import ReplaceForm, TopicsForm
 
 
 @dataclass(frozen=True)
-class Branch:
-    """A topic of the top level with what is under it."""
+class Leaf:
+    """A topic that records can be under; ``title`` says what it is under itself."""
 
     title: str
     description: str
     keywords: list[str]
-    below: list[str]
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,7 @@ class ReplacementPanel:
 
     source: str
     template: str
-    branches: list[Branch]
-    leaves: int
+    leaves: list[Leaf]
     text: str  # the tree as JSON
     stay: list[tuple[str, int]]
     go: list[tuple[str, int]]
@@ -63,7 +61,7 @@ def sources_panel(dataset: Dataset, form: ReplaceForm | None = None) -> SourcesP
     preview = None
     if form is not None and form.is_bound and form.is_valid():
         preview = _replacement(dataset, form, dict(facts.topics))
-    templates = [(t, [readable(name) for name in t.tree.roots()]) for t in TEMPLATES.values()]
+    templates = [(t, [readable(name) for name in t.tree.leaves()]) for t in TEMPLATES.values()]
     return SourcesPanel(dataset, facts.valid, templates, TopicsForm(), form or ReplaceForm(), preview)
 
 
@@ -73,8 +71,7 @@ def _replacement(dataset: Dataset, form: ReplaceForm, counts: dict[str, int]) ->
     return ReplacementPanel(
         source=form.cleaned_data["source"],
         template=form.cleaned_data["template"],
-        branches=[_branch(tree, name) for name in tree.roots()],
-        leaves=len(leaves),
+        leaves=[_leaf(tree, name) for name in leaves],
         text=json.dumps(tree.to_json(), ensure_ascii=False),
         stay=[(readable(name), n) for name, n in counts.items() if name in leaves],
         go=[(readable(name), n) for name, n in counts.items() if name not in leaves],
@@ -82,6 +79,6 @@ def _replacement(dataset: Dataset, form: ReplaceForm, counts: dict[str, int]) ->
     )
 
 
-def _branch(tree: TopicTree, name: str) -> Branch:
+def _leaf(tree: TopicTree, name: str) -> Leaf:
     topic = tree.topics[name]
-    return Branch(readable(name), topic.description, topic.keywords, [readable(n) for n in tree.below(name)[1:]])
+    return Leaf(" / ".join(map(readable, tree.path(name))), topic.description, topic.keywords)

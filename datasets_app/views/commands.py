@@ -72,9 +72,11 @@ def stop(request: Request, pk: int, action: str):
 
 
 def _after(request: Request, run: ActionRun):
-    """Where the run is shown: unreadable lines have a page of their own."""
+    """Where the run is shown: unreadable lines and topics have pages of their own."""
     if run.action == actions.REREAD:
         return redirect("datasets:rejected", run.dataset_id, run.job.params["batch"])
+    if run.action in (actions.RESORT, actions.SPLIT):
+        return redirect("datasets:topics", run.dataset_id)
     return actions_region(request, run.dataset)
 
 

@@ -393,7 +393,7 @@ def test_a_template_is_looked_at_before_it_is_taken(dataset: Dataset, client: Cl
     dataset.refresh_from_db()
     preview = shown.context["panel"].preview
     assert dataset.topic_hierarchy == before
-    assert (preview.template, preview.leaves) == (key, len(TEMPLATES[key].tree.leaves()))
+    assert (preview.template, len(preview.leaves)) == (key, len(TEMPLATES[key].tree.leaves()))
     assert dict(preview.stay + preview.go) == {"Refunds": 3, "Invoices": 2, "Delivery": 3, "Advice": 0}
 
 
@@ -420,7 +420,7 @@ def test_what_is_exported_is_imported_again(dataset: Dataset, client: Client, wo
     other.refresh_from_db()
     assert (looked.status_code, other.topic_hierarchy) == (200, {})
     preview = looked.context["panel"].preview
-    assert (preview.source, preview.leaves) == ("The file tree.json", 4)
+    assert (preview.source, len(preview.leaves)) == ("The file tree.json", 4)
     client.post(reverse("datasets:replace_topics", args=[other.pk]), {"pasted": preview.text, "seen": preview.seen})
     other.refresh_from_db()
     assert other.topics == dataset.topics

@@ -211,6 +211,13 @@ def test_after_an_edit_only_the_records_concerned_are_sorted(dataset: Dataset, c
     assert dataset.records.filter(pk__in=keys[2:], confidence=0.9, topic="requests").count() == len(keys) - 2
 
 
+def test_stopping_leads_back_to_the_topics(dataset: Dataset, client: Client) -> None:
+    client.post(reverse("datasets:run_split", args=[dataset.pk]), {"inside": "requests"})
+    answer = client.post(reverse("datasets:stop", args=[dataset.pk, "split_topic"]))
+    assert answer["Location"] == reverse("datasets:topics", args=[dataset.pk])
+    assert dataset.action_runs.get(action="split_topic").job.state == "CANCELLED"
+
+
 @pytest.mark.parametrize("person", ["owner", "colleague", "stranger"])
 def test_who_may_split(request: Any, dataset: Dataset, client_of: Any, person: str) -> None:
     theirs = client_of(request.getfixturevalue(person))
