@@ -38,6 +38,7 @@
     if (at >= 0) fields[at].value = String(+marks[at].value);
     told();
   });
+  form.querySelectorAll("line.target").forEach((line) => line.remove()); /* the marks that can be moved stand there */
   marks.forEach((mark) => { mark.hidden = false; });
   addEventListener("pageshow", told); /* a browser that goes back keeps what was typed */
 })();

@@ -114,6 +114,7 @@ def test_without_javascript_the_form_does_all(dataset: Dataset, opened: Any) -> 
     with launch() as browser:
         page = opened(browser, f"/datasets/{dataset.pk}/coverage/", java_script_enabled=False)
         expect(page.locator(f"[data-aims=target-{one}]")).to_be_hidden()
+        expect(page.locator("form line.target")).to_have_count(len(dataset.topics.leaves()))
         page.locator(f"#target-{one}").fill("33")
         page.get_by_role("button", name="Save targets").click()
         expect(page.locator(f"#target-{one}")).to_have_value("33")
@@ -126,6 +127,7 @@ def test_the_page_fits_and_looks_right(dataset: Dataset, opened: Any) -> None:
         for width in WIDTHS:
             for dark in (False, True):
                 page = opened(browser, f"/datasets/{dataset.pk}/coverage/", width=width, dark=dark)
+                expect(page.get_by_role("heading", level=1)).to_have_text("Coverage")
                 assert overflow(page) == 0
                 shot(page, "coverage")
                 page.context.close()
