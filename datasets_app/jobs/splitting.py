@@ -33,7 +33,7 @@ def run_split_topic(ctx: JobContext) -> dict[str, Any]:
     helper = helper_of(dataset, ctx.log)
     found = propose_topics(
         texts,
-        embeddings(),
+        embeddings(dataset),
         k=parts,
         most=MOST_PARTS,
         taken=list(dataset.topics.topics),

@@ -92,6 +92,13 @@
     form.elements.into.value = ticked.length ? title(ticked[0]) : "";
   });
 
+  /* work that has ended loads the page anew; not while somebody is writing: it asks again in two seconds */
+  const written = (field) => (/checkbox|radio/.test(field.type) ? field.checked !== field.defaultChecked : field.value !== field.defaultValue);
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const fields = [...document.querySelectorAll("#topics :is(input:not([type=hidden]), textarea)")];
+    if (event.detail.xhr.getResponseHeader("HX-Refresh") && fields.some(written)) event.preventDefault();
+  });
+
   /* the topic that is shown is marked; on a narrow page it is brought into view */
   document.addEventListener("htmx:afterSwap", (event) => {
     const link = event.detail.requestConfig.elt;

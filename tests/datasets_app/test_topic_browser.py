@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from playwright.sync_api import Page, expect
 
 from datasets_app import topic_commands, topic_splitting
@@ -142,6 +144,33 @@ def test_a_topic_is_split_after_a_look_at_the_parts(dataset: Dataset, opened: An
         page.get_by_role("button", name="Propose parts").click()
         expect(page.locator("#topic_work progress")).to_be_visible()
         assert page.problems == []
+
+
+def test_work_that_ends_waits_for_whoever_is_writing(dataset: Dataset, opened: Any) -> None:
+    name = dataset.topics.leaves()[0]
+    with launch() as browser:
+        page = opened(browser, f"/datasets/{dataset.pk}/topics/{name}/")
+        page.get_by_label("Split into").select_option("2")
+        page.get_by_role("button", name="Propose parts").click()
+        expect(page.locator("#topic_work progress")).to_be_visible()
+        page.get_by_label("What belongs to it").fill("What I am writing")
+        worker = Thread(target=drained)
+        worker.start()
+        worker.join()
+        with page.expect_response(lambda answer: answer.headers.get("hx-refresh") == "true"):
+            pass
+        expect(page.get_by_label("What belongs to it")).to_have_value("What I am writing")
+        page.get_by_label("What belongs to it").evaluate("field => { field.value = field.defaultValue; }")
+        expect(page.get_by_role("heading", name="It could be split into these")).to_be_visible()
+        assert page.problems == []
+
+
+def drained() -> None:
+    """The jobs, in a thread with a connection of its own."""
+    try:
+        drain()
+    finally:
+        connection.close()
 
 
 def test_pages_fit(dataset: Dataset, opened: Any, workspace: Any) -> None:
