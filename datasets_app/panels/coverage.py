@@ -114,7 +114,7 @@ class CoveragePagePanel:
             most = self.report.recommendations[0]
             why = f"{most.topic} needs about {most.needed:,} more to reach its target."
             return "Fill the gaps.", why, reverse("datasets:import_page", args=[pk]), "Import more"
-        why = "Every topic is near its target."
+        why = "No topic is more than 10 points under its target."
         return "Go on to a training run.", why, reverse("wizard:new_run", args=[pk]), "Start a training run"
 
 
