@@ -58,5 +58,13 @@ def env_int(name: str, default: int, *, minimum: int = 0) -> int:
     return number
 
 
+def env_choice(name: str, choices: tuple[str, ...]) -> str:
+    """One of ``choices``; the first where nothing is set."""
+    value = os.environ.get(name, choices[0])
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(choices)}, not {value!r}.")
+    return value
+
+
 def env_list(name: str, default: str | None = None) -> list[str]:
     return [part.strip() for part in env_str(name, default).split(",") if part.strip()]

@@ -8,7 +8,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from rft_project.env import env_bool, env_int, env_list, env_str, read_dotenv
+from rft_project.env import env_bool, env_choice, env_int, env_list, env_str, read_dotenv
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 read_dotenv(BASE_DIR / ".env")
@@ -206,6 +206,8 @@ STORAGES = {
 UPLOAD_DIR = DATA_DIR / "uploads"
 UPLOAD_LIMIT = env_int("UPLOAD_LIMIT_GB", 100, minimum=1) * 10**9  # bytes that may wait to be imported, per workspace
 EXPORT_DIR = DATA_DIR / "exports"
+# How python graders run. The sandbox reads the variable itself: the engine, which runs them too, knows no settings.
+GRADER_BACKEND = env_choice("GRADER_BACKEND", ("jail", "off"))
 TOPIC_EMBEDDINGS = env_str("TOPIC_EMBEDDINGS", "static")  # or minilm: better and some hundred times slower
 FILE_UPLOAD_TEMP_DIR = None
 

@@ -26,6 +26,8 @@ FINE = Support("linux", "x86_64", landlock_abi=1, seccomp=True, available_bytes=
         (replace(FINE, machine="riscv64"), "there is no system call list for riscv64 processors"),
         (replace(FINE, landlock_abi=0), "its kernel has no Landlock, use Linux 5.13 or later with Landlock enabled"),
         (replace(FINE, seccomp=False), "its kernel or container does not allow seccomp filters"),
+        (replace(FINE, backend="off"), "GRADER_BACKEND is set to off, ask who runs it to set it to jail"),
+        (replace(FINE, backend="wasm"), "GRADER_BACKEND is set to wasm, ask who runs it to set it to jail"),
         (replace(FINE, available_bytes=200 << 20), "200 MB of memory are free and a grader may need 512 MB"),
     ],
 )
