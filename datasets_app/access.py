@@ -9,7 +9,18 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from .actions import ACTIONS, last_run
-from .models import ActionRun, Change, Dataset, DatasetRecord, Export, ImportBatch, RejectedLine, Snapshot, Upload
+from .models import (
+    ActionRun,
+    Change,
+    Dataset,
+    DatasetRecord,
+    Export,
+    GenerationRun,
+    ImportBatch,
+    RejectedLine,
+    Snapshot,
+    Upload,
+)
 
 
 def dataset(user: Any, pk: int) -> Dataset:
@@ -36,6 +47,11 @@ def export(user: Any, pk: int, export_pk: int) -> Export:
     found = Export.objects.select_related("dataset", "snapshot", "job", "created_by")
     found = found.filter(dataset__in=Dataset.objects.of(user)).exclude(expires_at__lte=timezone.now())
     return get_object_or_404(found, dataset_id=pk, pk=export_pk)
+
+
+def generation(user: Any, pk: int, run_pk: int) -> GenerationRun:
+    runs = GenerationRun.objects.select_related("dataset__workspace", "job", "connection", "created_by")
+    return get_object_or_404(runs.filter(dataset__in=Dataset.objects.of(user)), dataset_id=pk, pk=run_pk)
 
 
 def rejected_line(user: Any, pk: int, batch_pk: int, line: int) -> RejectedLine:

@@ -14,8 +14,8 @@ from rft_project.jobs.services import HasPk, enqueue
 from .models import ActionRun, Dataset
 
 SANITIZE, TOPICS, CATEGORIZE, REREAD = "sanitize", "topics", "categorize", "reread"
-SCAN, RESORT, SPLIT = "scan_pii", "resort", "split_topic"
-ACTIONS = (SANITIZE, TOPICS, CATEGORIZE, REREAD, SCAN, RESORT, SPLIT)
+SCAN, RESORT, SPLIT, GENERATE = "scan_pii", "resort", "split_topic", "generate"
+ACTIONS = (SANITIZE, TOPICS, CATEGORIZE, REREAD, SCAN, RESORT, SPLIT, GENERATE)
 
 
 def start(dataset: Dataset, action: str, params: dict[str, Any], *, by: HasPk | None, unit: str = "records") -> Job:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,7 @@ from django.db import transaction
 from django.db.models import Avg, Max, QuerySet, Sum
 from pydantic import ValidationError
 
+from datasets_app.core.exporting.tables import guarded
 from datasets_app.core.generating import (
     STRATEGIES,
     Plan,
@@ -27,19 +30,19 @@ from rft_project.jobs.models import Job, State, live_job
 from rft_project.jobs.services import HasPk, enqueue, retry
 from rft_project.web.text import percent, plural
 
+from .actions import GENERATE
 from .consent import Question, about_helper, helper_connection
 from .facts import coverage_report, dataset_facts, topic_counts
-from .models import GENERATED, VALID, Dataset, DatasetRecord, GenerationCall, GenerationRun
+from .models import GENERATED, VALID, ActionRun, Dataset, DatasetRecord, GenerationCall, GenerationRun
 from .models.generating import tallies_of
 from .services import Refused
 
-KIND = "generate"
 CALLS_FOR = 4  # calls allowed by a suggested plan, in calls that a perfect model would need
 BUSY = "A generation is at work on this dataset; wait for it, or stop it first."
 
 
 def lock_key(dataset: Dataset) -> str:
-    return f"dataset:{dataset.pk}:{KIND}"
+    return f"dataset:{dataset.pk}:{GENERATE}"
 
 
 def question_about(dataset: Dataset, plan: Plan, connection: Connection | None = None) -> Question | None:
@@ -79,13 +82,14 @@ def checked(dataset: Dataset, plan: Plan, facts: DatasetFacts | None = None) -> 
     wanted = [topic for topic in plan.topics if topic.number]
     if not wanted:
         raise Refused("Every topic has 0 records to generate; enter a number for at least one.")
+    there = topics_with_traces(dataset)
     for topic in wanted:
         if topic.topic not in facts.topics:
             raise Refused(f"There is no topic called {topic.topic[:64]} any more; open the plan again.")
         if topic.strategy not in STRATEGIES:
             raise Refused(f"There is no strategy called {topic.strategy[:30]}; known are {', '.join(STRATEGIES)}.")
-        has = has_seeds(dataset, topic.topic)
-        if sentence := why_not(topic.strategy, seeds=has, tools=has):  # tools are looked at when seeds are read
+        has = topic.topic in there
+        if sentence := why_not(topic.strategy, seeds=has, tools=has):  # tools are seen when the records are read
             raise Refused(f"{readable(topic.topic)}: {STRATEGIES[topic.strategy][0]} {sentence}.")
     if len({topic.topic for topic in wanted}) < len(wanted):
         raise Refused("A topic stands twice in the plan.")
@@ -101,8 +105,10 @@ def checked(dataset: Dataset, plan: Plan, facts: DatasetFacts | None = None) -> 
     return plan
 
 
-def has_seeds(dataset: Dataset, topic: str) -> bool:
-    return dataset.records.filter(topic=topic, verdict=VALID).exclude(source=GENERATED).exists()
+def topics_with_traces(dataset: Dataset) -> set[str]:
+    """Topics that have a record to start from, from the counters."""
+    counted = dataset.record_counts.filter(verdict=VALID).exclude(source=GENERATED).exclude(topic="")
+    return set(counted.order_by().values_list("topic", flat=True))
 
 
 def usual_tokens(dataset: Dataset) -> float:
@@ -165,12 +171,17 @@ def go_on(run: GenerationRun, *, by: HasPk | None) -> Job:
 
 def _queue(run: GenerationRun, by: HasPk | None) -> Job:
     job = enqueue(
-        KIND, {"run": run.pk, "dataset": run.dataset_id}, lock_key=lock_key(run.dataset), by=by, total=run.planned.total
+        GENERATE,
+        {"run": run.pk, "dataset": run.dataset_id},
+        lock_key=lock_key(run.dataset),
+        by=by,
+        total=run.planned.total,
     )
     if job.params["run"] != run.pk:
         raise Refused(BUSY)
     run.job = job
     run.save(update_fields=["job"])
+    ActionRun.objects.get_or_create(job=job, defaults={"dataset": run.dataset, "action": GENERATE})
     return job
 
 
@@ -219,3 +230,17 @@ def possible_for(plan: Plan, seeds: Mapping[str, tuple[bool, bool]]) -> dict[str
         topic.topic: strategies_of(topic.strategy, seeds=seeds[topic.topic][0], tools=seeds[topic.topic][1])
         for topic in plan.topics
     }
+
+
+def gaps_csv(dataset: Dataset) -> str:
+    """What lacks per topic, with what says what it is about: for people who write the records themselves."""
+    report, needs = coverage_report(dataset), {topic.topic: topic.number for topic in suggestion(dataset).topics}
+    out = io.StringIO()
+    table = csv.writer(out)
+    table.writerow(["topic", "records", "target_percent", "needed", "description", "keywords"])
+    tree = dataset.topics
+    for name, entry in sorted(report.distribution.items(), key=lambda pair: -pair[1].gap):
+        about = tree.topics[name]
+        words = [about.description, ", ".join(about.keywords)]
+        table.writerow([name, entry.count, round(entry.target_percentage, 1), needs.get(name, 0), *map(guarded, words)])
+    return out.getvalue()

@@ -223,6 +223,8 @@ def filters_of(
         filters.append(Filter(name, label, value, shown))
     formats = sorted({name for _, _, found in files for name in found})
     filters.append(Filter("format", "Format", where.format, [(name, name) for name in formats]))
+    if where.run:
+        filters.append(Filter("run", "Generation", where.run, [(where.run, f"Run {where.run}")]))
     filters.append(Filter("batch", "File", where.batch, [(str(pk), name[:60]) for pk, name, _ in files]))
     kinds = [slug for slug in KINDS if slug in held or slug == where.pii]
     filters.append(Filter("pii", "Holds", where.pii, [(slug, KINDS[slug].title) for slug in kinds]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import reverse
 
 from datasets_app.core.coverage import RECOMMEND_GAP, CoverageReport
+from datasets_app.core.generating import suggested
 from datasets_app.core.readiness import DatasetFacts
 from rft_project.web.steps import DONE, LIVE, OPEN, SHUT, STALE, Step
 from rft_project.web.text import percent
@@ -15,7 +16,7 @@ from .models import Dataset
 
 
 def dataset_steps(dataset: Dataset, here: str = "", facts: DatasetFacts | None = None) -> list[Step]:
-    """Steps A to D as they stand (E appears once generation can be used), and the way into the wizard."""
+    """Steps A to E as they stand, and the way into the wizard."""
     facts = facts or dataset_facts(dataset)
     page = reverse("datasets:dataset", args=[dataset.pk])
     at_work = running(dataset)
@@ -25,7 +26,9 @@ def dataset_steps(dataset: Dataset, here: str = "", facts: DatasetFacts | None =
     state["B"], fact["B"] = _topics(facts)
     state["C"], fact["C"] = _categorized(facts)
     state["D"], fact["D"] = _coverage(facts, report)
-    for letter, name in (("A", "sanitize"), ("B", "topics"), ("C", "categorize"), ("C", "resort")):
+    state["E"], fact["E"] = _generated(facts, report)
+    works = (("A", "sanitize"), ("B", "topics"), ("C", "categorize"), ("C", "resort"), ("E", "generate"))
+    for letter, name in works:
         if name in at_work:
             state[letter], fact[letter] = LIVE, "running"
     urls = {
@@ -33,8 +36,9 @@ def dataset_steps(dataset: Dataset, here: str = "", facts: DatasetFacts | None =
         "B": reverse("datasets:topics", args=[dataset.pk]),
         "C": reverse("datasets:sorting", args=[dataset.pk]),
         "D": reverse("datasets:coverage_page", args=[dataset.pk]),
+        "E": reverse("datasets:generate", args=[dataset.pk]),
     }
-    steps = [Step(letter, state[letter], fact[letter], urls[letter], here=letter == here) for letter in "ABCD"]
+    steps = [Step(letter, state[letter], fact[letter], urls[letter], here=letter == here) for letter in "ABCDE"]
     ready = bool(facts.valid) and not facts.unchecked
     wizard = reverse("wizard:new_run", args=[dataset.pk])
     steps.append(Step("F", OPEN if ready else SHUT, "start a run" if ready else "after A", wizard))
@@ -74,3 +78,12 @@ def _coverage(facts: DatasetFacts, report: CoverageReport | None) -> tuple[str, 
     if thin:
         return STALE, f"{thin} topic{'s' if thin > 1 else ''} thin"
     return DONE, "balanced" if report.band in ("excellent", "good") else str(report.band)
+
+
+def _generated(facts: DatasetFacts, report: CoverageReport | None) -> tuple[str, str]:
+    if report is None or not report.total_records:
+        return SHUT, "after C"
+    needs = sum(suggested(report, valid=facts.valid, generated=facts.generated).values())
+    if needs:
+        return OPEN, f"{needs:,} suggested"
+    return (DONE, f"{facts.generated:,} added") if facts.generated else (OPEN, "nothing lacks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .coverage import coverage_page_panel
 from .details import dataset_rows, record_panel
 from .exporting import export_panel, exports_panel
+from .generating import generation_panel, plan_panel, plan_totals_of
 from .imports import import_panel, rejected_panel, reread_panel
 from .overview import actions_panel, coverage_panel, readiness_panel, summary_panel
 from .previews import preview_panel
@@ -27,8 +28,11 @@ __all__ = [
     "diff_panel",
     "export_panel",
     "exports_panel",
+    "generation_panel",
     "import_panel",
     "newest_panel",
+    "plan_panel",
+    "plan_totals_of",
     "preview_panel",
     "privacy_panel",
     "privacy_work_panel",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q, Sum
 
+from datasets_app.core.generating import STRATEGIES
 from datasets_app.core.records import Trace, encode_json, to_canonical
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import UNKNOWN
@@ -26,7 +27,13 @@ from datasets_app.models import (
 )
 from rft_project.web.text import score
 
-METHODS = {"keyword": "its keywords", "embedding": "its meaning", "llm": "the helper model", "manual": "a person"}
+METHODS = {
+    "keyword": "its keywords",
+    "embedding": "its meaning",
+    "llm": "the helper model",
+    "manual": "a person",
+    "generated": "what it was made for",
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,11 @@ class RecordPanel:
     changes: list[Change]
     snapshots: list[Snapshot]
     joined_from: list[str]
+    call: GenerationCall | None  # that brought a generated record
+
+    @property
+    def strategy(self) -> str:
+        return STRATEGIES[self.call.strategy][0] if self.call is not None else ""
 
 
 def record_panel(record: DatasetRecord) -> RecordPanel:
@@ -87,6 +99,7 @@ def record_panel(record: DatasetRecord) -> RecordPanel:
         changes=list(record.dataset.changes.filter(pk__in=_changes_of(record)).select_related("by")[:10]),
         snapshots=list(record.dataset.snapshots.filter(items__record_id=record.pk).order_by("-pk")[:10]),
         joined_from=origins(trace),
+        call=call_of(record),
     )
 
 

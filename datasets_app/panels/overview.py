@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from datasets_app.actions import CATEGORIZE, SANITIZE, TOPICS, last_result, last_runs
+from datasets_app.actions import CATEGORIZE, GENERATE, SANITIZE, TOPICS, last_result, last_runs
 from datasets_app.core.coverage import CoverageReport
+from datasets_app.core.generating import suggested
 from datasets_app.core.readiness import DatasetFacts, NextStep, next_step, readiness
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import readable
@@ -128,6 +129,7 @@ NEXT = {
     "topics": ("datasets:topics", "Choose topics", False),
     "categorize": ("datasets:run_categorize", "Categorize now", True),
     "review": ("datasets:review", "Review records", False),
+    "generate": ("datasets:generate", "Plan generation", False),
     "privacy": ("datasets:privacy", "Review what was found", False),
     "wizard": ("wizard:new_run", "Start a training run", False),
 }
@@ -258,7 +260,7 @@ class ActionsPanel:
 def actions_panel(dataset: Dataset, facts: DatasetFacts | None = None, runs: Runs | None = None) -> ActionsPanel:
     facts = facts or dataset_facts(dataset)
     runs = runs if runs is not None else last_runs(dataset)
-    lines = [make(dataset, facts, runs) for make in (_sanitize_line, _topics_line, _categorize_line)]
+    lines = [make(dataset, facts, runs) for make in (_sanitize_line, _topics_line, _categorize_line, _generate_line)]
     return ActionsPanel(dataset, lines)
 
 
@@ -326,3 +328,19 @@ def _categorize_line(dataset: Dataset, facts: DatasetFacts, runs: Runs) -> Actio
         link=f"Review {review:,} doubtful" if facts.topics and review else "",
         link_url=reverse("datasets:review", args=[dataset.pk]),
     )
+
+
+def _generate_line(dataset: Dataset, facts: DatasetFacts, runs: Runs) -> ActionLine:
+    report = coverage_report(dataset, facts)
+    needs = suggested(report, valid=facts.valid, generated=facts.generated) if report.total_records else {}
+    added = f" {facts.generated:,} of the valid records are generated." if facts.generated else ""
+    if not report.total_records:
+        text = "Asks a helper model for records where topics have too few, once the records are sorted."
+    elif needs:
+        names = ", ".join(readable(name) for name in list(needs)[:3])
+        text = f"{sum(needs.values()):,} records would bring {names} to their share.{added}"
+    else:
+        text = f"No topic is under its target.{added}"
+    url = reverse("datasets:generate", args=[dataset.pk])
+    label = "Plan generation" if report.total_records else ""
+    return _line(dataset, runs, "E", GENERATE, "Generate", text, link=label, link_url=url)

@@ -104,4 +104,4 @@ def set_helper_consent(request: Request, pk: int):
         messages.error(request, f"The findings changed meanwhile. {unasked}")
     else:
         messages.success(request, "The helper model may see them; it is asked from the next sorting on.")
-    return redirect("datasets:topics", pk)
+    return redirect("datasets:generate" if "generate" in request.POST else "datasets:topics", pk)

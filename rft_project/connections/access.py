@@ -49,5 +49,10 @@ def owned_connection(user: Any, pk: UUID) -> Connection:
 
 def require_owner(user: Any, workspace: Workspace) -> None:
     """404 unless the user owns the workspace."""
-    if not Membership.objects.filter(workspace=workspace, user=user, role=OWNER).exists():
+    if not owns(user, workspace):
         raise Http404
+
+
+def owns(user: Any, workspace: Workspace) -> bool:
+    """Whether the user may change the workspace's connections."""
+    return Membership.objects.filter(workspace=workspace, user=user, role=OWNER).exists()
