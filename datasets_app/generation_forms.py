@@ -11,6 +11,7 @@ from datasets_app.core.generating import EXAMPLES, MAX_SYNTHETIC, MIX, MOST, STR
 from datasets_app.forms import set_choices
 from rft_project.web.forms import StudioForm
 
+PRICE = "USD per million tokens; 0 for a model of yours."
 HOW = [(name, label) for name, (label, _) in STRATEGIES.items()]
 
 
@@ -26,14 +27,12 @@ class PlanForm(StudioForm):
     max_calls = forms.IntegerField(
         label="At most so many calls", min_value=1, max_value=100_000, help_text="The run stops there, whatever it has."
     )
-    price_in = forms.FloatField(
-        label="Price of input", min_value=0, required=False, help_text="USD per million tokens; 0 for a model of yours."
-    )
+    price_in = forms.FloatField(label="Price of input", min_value=0, required=False, help_text=PRICE)
     price_out = forms.FloatField(
         label="Price of output",
         min_value=0,
         required=False,
-        help_text="USD per million tokens; 0 for a model of yours.",
+        help_text=PRICE,
     )
     max_usd = forms.FloatField(
         label="Stop at, USD", min_value=0.001, required=False, help_text="Needs both prices. Empty: no limit."

@@ -12,6 +12,7 @@ from datasets_app.core.generating import STRATEGIES
 from datasets_app.core.records import Trace, encode_json, to_canonical
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import UNKNOWN
+from datasets_app.generation import call_of
 from datasets_app.joining import origins
 from datasets_app.models import (
     DUPLICATE,
@@ -21,6 +22,7 @@ from datasets_app.models import (
     ChangedRecord,
     Dataset,
     DatasetRecord,
+    GenerationCall,
     MadeRecord,
     RecordCount,
     Snapshot,

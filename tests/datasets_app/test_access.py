@@ -8,6 +8,7 @@ from django.urls import NoReverseMatch, get_resolver, reverse
 from datasets_app import editing, snapshots, staging, urls
 from datasets_app.core.topics import UNKNOWN
 from datasets_app.exports import Selection, start_export
+from datasets_app.models import GenerationRun
 from datasets_app.staging import Offered
 from tests.factories import import_file, make_dataset, record, write_lines
 from tests.worker import drain
@@ -38,6 +39,7 @@ def addresses(workspace, owner, tmp_path):
         "upload_pk": upload.pk,
         "line": 2,
         "name": UNKNOWN,
+        "run_pk": GenerationRun.objects.create(dataset=dataset, model="writer-1").pk,
     }
     export = start_export(dataset, "canonical", Selection(), by=None)
     drain()
@@ -85,6 +87,9 @@ def test_nobody_is_let_in_without_signing_in(addresses, client, name):
         "record",
         "exports",
         "export",
+        "generate",
+        "gaps",
+        "generation",
         "download_export",
         "records",
         "review",
