@@ -29,6 +29,7 @@ from .writing import NewRecord, insert_records
 
 METHOD = "generated"  # how a record got its topic: it was made for it
 SHOWN = 300  # characters of a rejected message that are kept
+FEWEST = 5  # traces of a topic from which it is known how alike they are
 MEASURED = 2000  # records of a run that are measured
 
 
@@ -64,7 +65,7 @@ class Desk:
             self._embed: Embed = topic_embeddings()
         except LookupError as error:
             raise JobFailed(str(error), "embeddings") from None
-        self.seeds = Seeds(self.dataset, self._embed)
+        self.seeds = Seeds(self.dataset, self._embed, run.created_at)
 
     @cached_property
     def _neighbours(self) -> Neighbours:
@@ -211,6 +212,8 @@ class Desk:
         for topic, found in texts.items():
             seeds = [seed.text for seed in self.seeds.of(topic).seeds.values()]
             some = [seeds[at] for at in sorted(dice.permutation(len(seeds))[: len(found)])]
+            if len(some) < FEWEST:
+                some = []
             for kept, compared in ((own, found[: len(some)] if len(some) > 1 else found), (traces, some)):
                 value = self_similarity(self._vectors(compared))
                 if value is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -64,18 +65,25 @@ class TopicSeeds:
 
 
 class Seeds:
-    """The seeds of a dataset, topic by topic, looked at when first asked for."""
+    """The seeds of a dataset, topic by topic, looked at when first asked for.
 
-    def __init__(self, dataset: Dataset, embed: Embed) -> None:
-        self._dataset, self._embed = dataset, embed
+    ``until``: when somebody last decided what may be shown; records that came later are no seeds.
+    """
+
+    def __init__(self, dataset: Dataset, embed: Embed, until: datetime) -> None:
+        self._dataset, self._embed, self._until = dataset, embed, until
         self._tree = dataset.topics
         self._topics: dict[str, TopicSeeds] = {}
 
     def of(self, topic: str) -> TopicSeeds:
         if topic not in self._topics:
-            found = _spread_over(_traces(self._dataset).filter(topic=topic), LOOKED_AT)
+            found = _spread_over(self._traces.filter(topic=topic), LOOKED_AT)
             self._topics[topic] = _looked_at(found, self._embed)
         return self._topics[topic]
+
+    @property
+    def _traces(self) -> QuerySet[DatasetRecord]:
+        return _traces(self._dataset).filter(created_at__lte=self._until)
 
     def about(self, topic: str) -> Topic:
         return self._tree.topics.get(topic, Topic())
@@ -83,7 +91,7 @@ class Seeds:
     @cached_property
     def _sample(self) -> list[Seed]:
         """Records of all topics."""
-        return _spread_over(_traces(self._dataset), LOOKED_AT)
+        return _spread_over(self._traces, LOOKED_AT)
 
     @cached_property
     def _usual(self) -> Seed | None:

@@ -317,6 +317,8 @@ def _diversity(own: float, of_traces: float | None) -> str:
 
 def _on_topic(share: float) -> str:
     said = f"The categorizer would put {share:.0%} of them under the topic they were made for"
+    if share >= 0.995:
+        return f"{said}."
     if share >= 0.8:
         return f"{said}; the others are marked for review."
     return f"{said}; the others are marked for review. Describe the topic more clearly, or look at them first."

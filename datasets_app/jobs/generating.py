@@ -44,7 +44,10 @@ def run_generate(ctx: JobContext) -> dict[str, Any]:
         raise JobFailed("This run was deleted meanwhile.", "deleted")
     if run.connection is None:
         raise JobFailed("The connection of the helper model was deleted; connect one and plan again.", "no_helper")
-    refuse_unasked(question_about(run.dataset, run.planned, run.connection))
+    question = question_about(run.dataset, run.planned, run.connection)
+    # The run's own records are looked through when it ends. They are not shown; nor is what came after its start.
+    if question is not None and not (question.unseen and run.calls.exists()):
+        refuse_unasked(question)
     ctx.progress.begin("Reading the records", done=_valid(run), total=run.planned.total)
     work = _Work(ctx, run)
     try:
@@ -63,7 +66,7 @@ class _Work:
     def __init__(self, ctx: JobContext, run: GenerationRun) -> None:
         assert run.connection is not None
         self._ctx, self._run, self._plan = ctx, run, run.planned
-        self._desk = Desk(run)
+        self._desk, self._made = Desk(run), 0
         self._writer = Writer(platform_for(run.connection), run.model)
         there = possible_for(self._plan, {t.topic: self._desk.has(t.topic) for t in self._plan.topics})
         self._possible = {topic: how if self._desk.is_leaf(topic) else [] for topic, how in there.items()}
@@ -161,7 +164,7 @@ class _Work:
                     self._ctx.check()
                 except Cancelled as stop:
                     halted.append(stop)
-            return bool(halted) or self._ctx.slice_over
+            return bool(halted) or (self._ctx.slice_over and self._made > 0)
 
         def ask(call: GenerationCall) -> Sample:
             material = materials[call.number]
@@ -183,6 +186,7 @@ class _Work:
     def _sent(self, calls: list[GenerationCall]) -> Iterator[GenerationCall]:
         """Each call in its turn, committed as sent before it leaves."""
         for call in calls:
+            self._made += 1  # each slice makes some, however long reading the records took
             call.state, call.sent_at = State.SENT, timezone.now()
             with self._ctx.batch():
                 call.save(update_fields=["state", "sent_at"])

@@ -186,6 +186,35 @@ def test_a_slow_model_is_asked_many_things_at_once(dataset: Dataset, model: Any)
     assert asked.most_at_once == 8
 
 
+def test_a_run_of_many_slices_is_one_run(dataset: Dataset, model: Any) -> None:
+    """Each slice makes some calls, and the records it brought do not raise a question about what may be shown."""
+    asked = model("well")
+    run = generation.begin(dataset, plan_for(dataset, 40), by=None)
+    assert drain(slice_seconds=0) >= 4
+    run.refresh_from_db()
+    assert (run.job.state, run.job.error_message, run.ended) == ("SUCCEEDED", "", "complete")
+    assert (run.records().count(), len(asked.asked)) == (40, run.calls.count())
+
+
+def test_records_with_undecided_findings_are_not_shown(workspace: Any, model: Any, tmp_path: Any) -> None:
+    lines = [
+        record(f"Parcel {n}: write to sam.miller{n}@example.com about the {w} lamp.") for n, w in enumerate("abcde")
+    ]
+    dataset = make_dataset(workspace)
+    import_file(dataset, write_lines(tmp_path / "t.jsonl", *lines))
+    replace_tree(dataset, flat_tree({"parcels": ("Parcels.", ["parcel"])}), "A tree.")
+    asked = model()
+    with pytest.raises(Refused, match="Nobody has looked through the records"):
+        generation.begin(dataset, plan_for(dataset, 5), by=None)
+    actions.start(dataset, actions.SANITIZE, {}, by=None)
+    drain()
+    with pytest.raises(Refused, match="5 e-mail addresses in 5 records could be shown"):
+        generation.begin(dataset, plan_for(dataset, 5), by=None)
+    run = generate(dataset, plan_for(dataset, 5, strategy="description"))
+    assert run.records().count() == 5
+    assert not any("example.com" in json.dumps(one) for one in asked.asked)
+
+
 def test_a_server_that_takes_no_schema_is_asked_without(dataset: Dataset, model: Any) -> None:
     asked = model("well", takes_schema=False)
     run = generate(dataset, plan_for(dataset, 20))
