@@ -7,11 +7,10 @@ import hashlib
 from django.db import connection
 from django.db.models import Sum
 
-from datasets_app.core.coverage import CoverageReport, balance_score, coverage, leaf_counts
-from datasets_app.core.readiness import MIN_BALANCE, DatasetFacts
+from datasets_app.core.coverage import CoverageReport, coverage, leaf_counts
+from datasets_app.core.readiness import DatasetFacts
 from datasets_app.core.sanitizing import RULE_VERSION
 from datasets_app.core.topics import UNKNOWN
-from rft_project.connections.models import Connection
 
 from .models import VALID, Dataset, RecordCount, Vault
 from .models.findings import Summary
@@ -80,16 +79,7 @@ def dataset_facts(dataset: Dataset) -> DatasetFacts:
         needs_review=review,
         findings=held.personal if held is not None else None,
         secrets=held.secrets if held is not None else 0,
-        can_generate=_has_helper(dataset, leaves),
     )
-
-
-def _has_helper(dataset: Dataset, leaves: dict[str, int]) -> bool:
-    """Whether a model could fill the gaps; asked only where there are some."""
-    score = balance_score(leaves)
-    if score is None or score > MIN_BALANCE:
-        return False
-    return Connection.objects.filter(workspace=dataset.workspace_id).exclude(helper_model="").exists()
 
 
 def _to_review(dataset: Dataset) -> Summary | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.urls import reverse
 
 from datasets_app.actions import CATEGORIZE, GENERATE, SANITIZE, TOPICS, last_result, last_runs
-from datasets_app.core.coverage import CoverageReport
+from datasets_app.consent import helper_connection
+from datasets_app.core.coverage import CoverageReport, balance_score
 from datasets_app.core.generating import suggested
-from datasets_app.core.readiness import DatasetFacts, NextStep, next_step, readiness
+from datasets_app.core.readiness import MIN_BALANCE, DatasetFacts, NextStep, next_step, readiness
 from datasets_app.core.sanitizing import CODES
 from datasets_app.core.topics import readable
 from datasets_app.facts import coverage_report, dataset_facts
@@ -136,9 +137,15 @@ NEXT = {
 QUERY = {"view_invalid": "?verdict=invalid"}
 
 
+def _has_helper(dataset: Dataset, facts: DatasetFacts) -> bool:
+    """Whether a model could fill the gaps; asked only where there are some."""
+    score = balance_score(facts.topics)
+    return score is not None and score <= MIN_BALANCE and helper_connection(dataset) is not None
+
+
 def summary_panel(dataset: Dataset, facts: DatasetFacts | None = None, runs: Runs | None = None) -> SummaryPanel:
     facts = facts or dataset_facts(dataset)
-    step = next_step(facts)
+    step = next_step(replace(facts, can_generate=_has_helper(dataset, facts)))
     name, label, post = NEXT[step.action]
     url = reverse(name, args=[dataset.pk]) + QUERY.get(step.action, "")
     tokens = last_result(dataset, SANITIZE, runs).get("tokens") or {}
