@@ -12,7 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from datasets_app import services as datasets
-from datasets_app.models import Dataset, DatasetRecord
+from datasets_app.models import Dataset, DatasetRecord, GenerationRun
 from graders_app.services import save_grader
 from rft_project.connections.models import Connection
 from rft_project.jobs.models import Job, State
@@ -145,6 +145,16 @@ def hostile_run(dataset: Dataset, connection: Connection) -> RFTJob:
     return RFTJob.objects.get(pk=run.pk)
 
 
+def hostile_generation(dataset: Dataset) -> GenerationRun:
+    """A run whose model answered with hostile text."""
+    plan = {"topics": [{"topic": "parcels", "number": 5}]}
+    run = GenerationRun.objects.create(dataset=dataset, model=evil("writer"), plan=plan, ended="hopeless")
+    rejected = [{"code": "refusal", "sentence": evil("sentence"), "text": evil("rejected"), "n": 5}]
+    same = {"topic": "parcels", "strategy": "few_shot", "wanted": 5}
+    run.calls.create(number=1, state="stored", rejected=rejected, **same)
+    return run
+
+
 def open_pages(hostile: dict[str, Any]) -> dict[str, str]:
     dataset, run, get = hostile["dataset"], hostile["run"], hostile["client"].get
     grader = run.grader
@@ -157,6 +167,8 @@ def open_pages(hostile: dict[str, Any]) -> dict[str, str]:
         "rejected": reverse("datasets:rejected", args=[dataset.pk, hostile["batch"].pk]),
         "report": reverse("datasets:report", args=[dataset.pk]),
         "coverage": reverse("datasets:coverage_page", args=[dataset.pk]),
+        "plan of a generation": reverse("datasets:generate", args=[dataset.pk]),
+        "generation": hostile_generation(dataset).get_absolute_url(),
         "topics": reverse("datasets:topics", args=[dataset.pk]),
         "topic": reverse("datasets:topic", args=[dataset.pk, "parcels"]),
         "unknown": reverse("datasets:topic", args=[dataset.pk, "unknown"]),
@@ -188,6 +200,8 @@ SHOWN = {
     "preview": ["dataset", "file", "user"],
     "imports": ["dataset", "file"],
     "rejected": ["dataset", "broken-line"],
+    "plan of a generation": ["dataset", "writer"],
+    "generation": ["dataset", "writer", "sentence", "rejected"],
     "report": ["dataset"],
     "topics": ["dataset"],
     "topic": ["dataset", "about", "word", "user"],

@@ -36,6 +36,7 @@ PAGES = {
     "datasets:summary", "datasets:coverage", "datasets:readiness", "datasets:actions", "datasets:topic_work",
     "datasets:import_work", "datasets:preview", "datasets:mend", "datasets:reread_work", "datasets:sanitize_work",
     "datasets:privacy", "datasets:privacy_work", "datasets:review", "datasets:question", "datasets:sorting",
+    "datasets:generate", "datasets:gaps", "datasets:generation", "datasets:plan_totals", "datasets:generate_work",
     "datasets:topic", "datasets:topic_sources", "datasets:export_topics",
     "datasets:exports", "datasets:export", "datasets:download_export", "datasets:export_work",
     "graders:graders", "graders:new_grader", "graders:build_grader", "graders:grader",
