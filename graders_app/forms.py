@@ -7,6 +7,7 @@ import json
 from django import forms
 
 from graders_app.core.errors import GraderError
+from graders_app.core.presets import judged_by
 from graders_app.core.spec import METRICS as METRIC_NAMES
 from rft_project.platforms.types import JsonDict
 from rft_project.web.forms import StudioForm
@@ -100,6 +101,37 @@ class PythonForm(NewGraderForm):
 
     def document(self) -> JsonDict:
         return {"type": "python", **self.to_params()}
+
+
+class JudgeForm(NewGraderForm):
+    """A judge for one criterion, without a prompt to write."""
+
+    criterion = forms.CharField(
+        label="What to look for",
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="In plain words, as you would tell a colleague: what a good answer does, and what spoils it.",
+    )
+    compare = forms.ChoiceField(
+        label="The judge sees",
+        choices=[("reference", "the question and the reference answer"), ("question", "the question only")],
+    )
+    scale = forms.ChoiceField(
+        label="Scale",
+        choices=[
+            ("1-5", "1 to 5, as in a review"),
+            ("0-1", "0 to 1, with anything between"),
+            ("1-10", "1 to 10"),
+            ("0-100", "0 to 100"),
+        ],
+        help_text="What the judge answers; the score is shown as 0 to 1 all the same.",
+    )
+
+    def document(self) -> JsonDict:
+        values = self.cleaned_data
+        low, high = values["scale"].split("-")
+        criterion, reference = values["criterion"].replace("\r\n", "\n"), values["compare"] == "reference"
+        return judged_by(values["name"], criterion, reference=reference, scale=(int(low), int(high)))
 
 
 class JsonForm(NewGraderForm):

@@ -62,6 +62,13 @@ TYPE_KINDS = [
         forms.PythonForm,
     ),
     Kind(
+        "judge",
+        "Judge",
+        "A model reads the answer and scores it by a criterion in your own words.",
+        forms.JudgeForm,
+        needs="A connection with a judge model; a reference answer in each record where it is to compare.",
+    ),
+    Kind(
         "json",
         "JSON document",
         "Any grader of OpenAI's format: several graders joined by a formula, a judge, or one you have already.",

@@ -6,6 +6,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from graders_app import access, panels, services
 from graders_app.core.errors import GraderError
+from graders_app.dimensions import Dimensions
+from graders_app.forms import NewGraderForm
 from graders_app.kinds import KINDS, PRESET_KINDS, TYPE_KINDS, libraries
 from graders_app.models import Grader
 from rft_project.connections.access import home_workspace
@@ -39,6 +41,21 @@ def build_grader(request: Request, kind: str):
             return redirect(grader)
     context = {"form": form, "kind": way, "libraries": libraries()}
     return render(request, "graders_app/build_grader.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "POST"])
+def build_dimensions(request: Request):
+    saving = request.method == "POST" and "do" not in request.POST
+    form = NewGraderForm(request.POST if saving else None, initial={"name": request.POST.get("name", "")})
+    dimensions = Dimensions.typed(request.POST, bound=saving) if request.method == "POST" else Dimensions.fresh()
+    if saving and all([form.is_valid(), dimensions.is_valid()]):
+        workspace, name = home_workspace(request.user), form.cleaned_data["name"]
+        try:
+            return redirect(services.create_grader(workspace, name, dimensions.document(name), by=request.user))
+        except GraderError as error:
+            form.add_error("name" if error.field == "name" else None, str(error))
+    context = {"form": form, "dimensions": dimensions}
+    return render(request, "graders_app/build_dimensions.html", context, status=422 if saving else 200)
 
 
 @require_GET

@@ -10,7 +10,7 @@ from graders_app import urls
 pytestmark = pytest.mark.django_db
 
 PATTERNS = {pattern.name: pattern for pattern in urls.urlpatterns}
-OPEN = {"graders", "new_grader", "build_grader"}  # lists and forms of one's own
+OPEN = {"graders", "new_grader", "build_grader", "build_dimensions", "dimensions"}  # lists and forms of one's own
 OWNED = sorted(PATTERNS.keys() - OPEN)
 
 
@@ -41,7 +41,7 @@ def test_nobody_is_let_in_without_signing_in(address, client, name):
 
 
 @pytest.mark.parametrize("person", ["owner", "colleague"])
-@pytest.mark.parametrize("name", ["graders", "new_grader", "build_grader", "grader"])
+@pytest.mark.parametrize("name", ["graders", "new_grader", "build_grader", "build_dimensions", "grader"])
 def test_owner_and_colleague_see_every_page(request, address, client_of, person, name):
     assert client_of(request.getfixturevalue(person)).get(address(name)).status_code == 200
 

@@ -39,3 +39,34 @@ def test_pages_fit_and_a_sample_is_scored_in_place(live_server, exact, python, m
                     shot(page, name)
                     assert (name, width, overflow(page), page.problems) == (name, width, 0, [])
                 page.context.close()
+
+
+def test_a_new_user_makes_a_grader_of_two_dimensions_without_json(live_server, workspace, owner, client_of):
+    session = client_of(owner).cookies[settings.SESSION_COOKIE_NAME].value
+    with launch() as browser:
+        for width in WIDTHS:
+            for dark in (False, True):
+                page = open_page(browser, width=width, dark=dark)
+                page.context.add_cookies(
+                    [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+                )
+                page.goto(live_server.url + "/graders/")
+                page.get_by_role("link", name="New grader").click()
+                page.get_by_role("link", name="Choose several dimensions").click()
+                page.get_by_label("Name", exact=True).fill(f"Right and short {width} {dark}")
+                page.get_by_label("What it checks").first.select_option(label="Label with partial credit")
+                page.get_by_label("Labels").fill("billing\nshipping")
+                page.get_by_label("Weight").first.fill("80")
+                expect(page.get_by_label("Weight").last).to_have_value("20")
+                expect(page.locator("#dimensions > p")).to_contain_text(
+                    "80 % Label with partial credit and 20 % Concise"
+                )
+                page.evaluate("scrollTo(0, 0)")
+                shot(page, "grader-dimensions")
+                assert (width, overflow(page), page.problems) == (width, 0, [])
+                page.get_by_role("button", name="Save and test it").click()
+                page.get_by_role("button", name="Score", exact=True).click()
+                expect(page.locator("#try_result")).to_contain_text("label_with_partial_credit")
+                expect(page.locator("#try_result .score")).to_have_text("1.00")
+                shot(page, "grader-dimensions-made")
+                page.context.close()
