@@ -89,7 +89,7 @@ class ConnectHelperForm(StudioForm):
     address = forms.CharField(
         label="Address",
         max_length=300,
-        help_text="Ollama: http://127.0.0.1:11434 · vLLM: http://127.0.0.1:8000 · llama.cpp: http://127.0.0.1:8080",
+        help_text="Ollama: http://127.0.0.1:11434 · llama.cpp: http://127.0.0.1:8080 · vLLM: https://host:8000",
     )
     model = forms.CharField(label="Model", max_length=200, help_text="As the server calls it, such as qwen3:8b")
     key = forms.CharField(

@@ -22,6 +22,8 @@ ENGINE_KEY={engine_key}
 ALLOWED_HOSTS=127.0.0.1,localhost
 # Plain HTTP, for use on this machine only.
 INSECURE_HTTP=1
+# Where Ollama and llama.cpp listen on this machine: people may connect them as helper models.
+ALLOWED_PRIVATE_ENDPOINTS=127.0.0.1:11434,localhost:11434,127.0.0.1:8080,localhost:8080
 """
 
 

@@ -18,7 +18,8 @@ def test_the_first_start_writes_secrets_only_the_owner_can_read(tmp_path: Path) 
     assert write_once(path) is True
     assert path.stat().st_mode & 0o777 == 0o600
     found = values(path.read_text())
-    assert list(found) == ["SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "ENGINE_KEY", "ALLOWED_HOSTS", "INSECURE_HTTP"]
+    secrets = ["SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "ENGINE_KEY"]
+    assert list(found) == [*secrets, "ALLOWED_HOSTS", "INSECURE_HTTP", "ALLOWED_PRIVATE_ENDPOINTS"]
     assert len(base64.urlsafe_b64decode(found["FIELD_ENCRYPTION_KEYS"])) == 32
     assert Fernet(found["FIELD_ENCRYPTION_KEYS"])
     assert len(found["SECRET_KEY"]) >= 50
