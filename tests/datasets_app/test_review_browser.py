@@ -68,7 +68,7 @@ def test_a_sitting_with_the_keyboard_alone(dataset: Dataset, opened: Any) -> Non
         press("2")
         expect(shown).to_contain_text(words[1])
         expect(page.locator("#question .eyebrow")).to_contain_text("1 of ")
-        assert page.evaluate("document.activeElement.id") == "question-h"
+        expect(page.locator("#question-h")).to_be_focused()
         press("u")
         expect(shown).to_contain_text(words[2])
         press("s")
@@ -77,12 +77,12 @@ def test_a_sitting_with_the_keyboard_alone(dataset: Dataset, opened: Any) -> Non
         expect(shown).to_contain_text(words[2])
         press("z")
         expect(shown).to_contain_text(words[1])
-        page.keyboard.press("/")
+        press("/")
         page.keyboard.type("no such topic 2")  # letters and digits of a field are no answers
         page.keyboard.press("Enter")
         expect(page.locator("#question .wrong")).to_contain_text("No topic is called")
         other = page.locator("#other-topics option").first.text_content()
-        page.keyboard.press("/")
+        press("/")
         page.keyboard.type(other)
         page.keyboard.press("Enter")
         expect(shown).to_contain_text(words[2])
