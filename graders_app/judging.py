@@ -70,7 +70,7 @@ class ConnectionJudge:
             rows = Judgement.objects.filter(
                 workspace=self._connection.workspace_id, digest__in=unique[start : start + LOOKED_UP]
             )
-            yield from ((row.digest, JudgeAnswer(row.text)) for row in rows)
+            yield from ((row.digest, JudgeAnswer(row.text, _took(row))) for row in rows)
 
     def _ask(self, missing: dict[str, Question]) -> Iterator[tuple[str, JudgeAnswer | JudgeError]]:
         try:
@@ -155,6 +155,10 @@ def _request(question: Question, model: str) -> SampleRequest:
         seed=seed if isinstance(seed, int) else None,
         response_format={"type": "json_schema", "json_schema": question.schema},
     )
+
+
+def _took(row: Judgement) -> Usage:
+    return Usage(prompt_tokens=row.prompt_tokens, completion_tokens=row.completion_tokens)
 
 
 def _object_in(text: str) -> str:

@@ -125,6 +125,7 @@ class Rollout(models.Model):
     sub_rewards = models.JSONField(default=dict)
     grader_errors = models.JSONField(default=list)
     notes = models.JSONField(default=dict)
+    judge_tokens = models.PositiveIntegerField(default=0)  # read and written by judges, also where the answer was kept
     grader_digest = models.CharField(max_length=32, blank=True)
 
     class Meta:

@@ -28,7 +28,7 @@ from .models import RFTJob, Rollout
 
 IN_FLIGHT = 8
 RESCORED = 200  # answers graded in one go
-SCORED = ["reward", "sub_rewards", "grader_errors", "notes", "grader_digest"]
+SCORED = ["reward", "sub_rewards", "grader_errors", "notes", "judge_tokens", "grader_digest"]
 
 
 @dataclass(frozen=True)
@@ -178,5 +178,6 @@ def _score(rollout: Rollout, result: GraderResult, mark: str) -> None:
         {"kind": e.kind, "message": clean_text(e.message), "component": e.component} for e in result.errors
     ]
     rollout.notes = {name: clean_text(words) for name, words in result.notes.items()}
+    rollout.judge_tokens = sum(usage.prompt_tokens + usage.completion_tokens for usage in result.usage.values())
     silent = result.reward is None and any(e.kind == "model_grader_server_error" for e in result.errors)
     rollout.grader_digest = "" if silent else mark  # a judge that did not answer is asked again the next time

@@ -64,7 +64,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class JudgeAnswer:
-    """What a judge said: its text (JSON by the schema, or a bare number), with the tokens it took."""
+    """What a judge said: its text (JSON by the schema, or a bare number), with the tokens it took when it was asked."""
 
     text: str
     usage: Usage = field(default_factory=Usage)

@@ -70,7 +70,8 @@ def test_a_question_is_paid_for_once(judged):
     (again,) = second([question("a")])
 
     assert sorted(body["messages"][0]["content"] for body in chat.asked) == ["a", "b"]
-    assert (again.text, again.usage, second.kept, second.usage) == (verdict(None), Usage(), 1, Usage())
+    took = Usage(prompt_tokens=20, completion_tokens=5)
+    assert (again.text, again.usage, second.kept, second.usage) == (verdict(None), took, 1, Usage())
     assert Judgement.objects.count() == 2
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets_app.models import SnapshotItem
+from graders_app.core.anti_patterns import find_anti_patterns
 from rft_project.jobs.models import Job
 from rft_project.platforms.types import last_user_text
 from rft_project.web.charts import BucketRow, buckets, histogram
@@ -19,6 +20,8 @@ from wizard_app.jobs.dry_run import result_of, sampled, scores_of
 from wizard_app.models import RFTJob, Rollout
 from wizard_app.schemas import DryRunParams, DryRunResult
 from wizard_app.services import plan_of
+
+Answer = tuple[SnapshotItem, Rollout]
 
 TONES = {"GO": "good", "WARN": "warn", "NO-GO": "bad"}
 QUALITY = {"good": "good", "fair": "warn", "poor": "bad"}
@@ -82,6 +85,14 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """A pattern in the scores, as a sentence, with the answers that show it."""
+
+    message: str
+    samples: list[Sample]
+
+
+@dataclass(frozen=True)
 class DryRunPanel:
     result: DryRunResult
     tone: str
@@ -94,6 +105,7 @@ class DryRunPanel:
     tab: str
     tabs: tuple[tuple[str, str], ...]
     samples: list[Sample]
+    shapes: list[Shape]
     override: str
 
     @property
@@ -115,6 +127,7 @@ def dry_run_panel(run: RFTJob, tab: str = "lowest") -> DryRunPanel | None:
     scores = scores_of(run, items, result.sampling_key)
     diagnosis, rewards = result.diagnosis, result.summary.rewards
     tab = tab if tab in dict(TABS) else "lowest"
+    answers = _answers(run, result, items)
     return DryRunPanel(
         result=result,
         tone=TONES[diagnosis.verdict],
@@ -132,7 +145,8 @@ def dry_run_panel(run: RFTJob, tab: str = "lowest") -> DryRunPanel | None:
         components=_components(result.summary),
         tab=tab,
         tabs=TABS,
-        samples=_samples(run, result, items, tab),
+        samples=_samples(answers, result, tab),
+        shapes=_shapes(answers, result),
         override=str(stored.params.get("override", "")),
     )
 
@@ -169,16 +183,28 @@ def _components(summary: DryRunSummary) -> list[Component]:
     ]
 
 
-def _samples(run: RFTJob, result: DryRunResult, items: list[SnapshotItem], tab: str) -> list[Sample]:
+def _answers(run: RFTJob, result: DryRunResult, items: list[SnapshotItem]) -> list[Answer]:
+    """The scored answers with their records, in the order in which they were asked for."""
     by_item = {item.pk: item for item in items}
-    rollouts = {
-        (rollout.item_id, rollout.sample_index): rollout
-        for rollout in Rollout.objects.filter(run=run, sampling_key=result.sampling_key).exclude(reward=None)
-        if rollout.item_id in by_item
-    }
-    scored = [ScoredAnswer(item, index, r.reward or 0.0) for (item, index), r in rollouts.items()]
+    rollouts = Rollout.objects.filter(run=run, sampling_key=result.sampling_key).exclude(reward=None).order_by("pk")
+    return [(by_item[rollout.item_id], rollout) for rollout in rollouts if rollout.item_id in by_item]
+
+
+def _samples(answers: list[Answer], result: DryRunResult, tab: str) -> list[Sample]:
+    found = {(item.pk, rollout.sample_index): (item, rollout) for item, rollout in answers}
+    scored = [ScoredAnswer(item, index, r.reward or 0.0) for (item, index), (_item, r) in found.items()]
     chosen = getattr(select_samples(scored), tab)
-    return [_sample(by_item[int(c.prompt_id)], rollouts[int(c.prompt_id), c.sample_index], result) for c in chosen]
+    return [_sample(*found[int(c.prompt_id), c.sample_index], result) for c in chosen]
+
+
+def _shapes(answers: list[Answer], result: DryRunResult) -> list[Shape]:
+    rollouts = [rollout for _item, rollout in answers]
+    patterns = find_anti_patterns(
+        [rollout.reward or 0.0 for rollout in rollouts],
+        [len(rollout.answer) for rollout in rollouts],
+        [rollout.judge_tokens for rollout in rollouts],
+    )
+    return [Shape(found.message, [_sample(*answers[row], result) for row in found.rows]) for found in patterns]
 
 
 def _sample(item: SnapshotItem, rollout: Rollout, result: DryRunResult) -> Sample:

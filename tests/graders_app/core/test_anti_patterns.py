@@ -58,6 +58,33 @@ def test_rewards_that_follow_length_are_told(lengths, found):
         assert patterns[0].message.startswith(f"{found[0]} answers score higher (rank correlation {found[1]:+.2f})")
 
 
+@pytest.mark.parametrize(
+    ("rewards", "chars", "tokens", "rows"),
+    [
+        ([0.96, 0.91, 1.0, 0.99, 0.92, 0.95], None, None, {"lenient": (1, 4, 5, 0, 3)}),  # the worst that still pass
+        ([0.0, 0.05, 0.09, 0.01, 0.02, 0.0], None, None, {"strict": (2, 1, 4, 3, 0)}),  # the best that still fail
+        ([0.5, 0.52, 0.48, 0.5, 0.51, 0.5], None, None, {"flat": (2, 0, 3, 4, 1)}),  # both ends
+        ([1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0], None, None, {"binary": (1, 4, 5, 2, 3)}),
+        (GOOD, [int(100 * r) for r in GOOD], None, {"length_driven": (0, 9, 3, 5, 2)}),
+        (GOOD, [int(900 - 100 * r) for r in GOOD], None, {"length_driven": (0, 9, 3, 5, 2)}),
+        (GOOD, None, [2000] * 10, {}),
+        (GOOD, None, [2000] * 7 + [2001, 2003, 2002], {"expensive": (8, 9, 7, 0, 1)}),
+    ],
+)
+def test_each_pattern_names_the_rows_that_show_it_best(rewards, chars, tokens, rows):
+    assert {found.code: found.rows for found in find_anti_patterns(rewards, chars, tokens)} == rows
+
+
+def test_an_expensive_judge_is_told_with_what_a_training_would_take():
+    (found,) = find_anti_patterns(GOOD, None, [3000, 4000] * 5)
+
+    assert found.message == (
+        "A judge reads and writes 3,500 tokens per answer: a training that asks for 10,000 answers pays for 35 million "
+        "of them."
+    )
+    assert found.value == 3500
+
+
 def test_length_needs_ten_rewards():
     assert find_anti_patterns(GOOD[:9], list(range(9))) == []
 
