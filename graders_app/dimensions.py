@@ -7,12 +7,13 @@ from typing import Any
 
 from django import forms
 
-from graders_app.core.dimensions import Dimension, join, whole_percents
+from graders_app.core.dimensions import Dimension, join, take_apart, whole_percents
 from graders_app.core.errors import GraderError
 from rft_project.platforms.types import JsonDict
 from rft_project.web.forms import StudioForm
 
 from .kinds import KINDS, PRESET_KINDS, TYPE_KINDS, Kind
+from .reading import read_kind
 from .services import check_document
 
 FEWEST, MOST = 2, 8
@@ -91,6 +92,19 @@ class Dimensions:
     @classmethod
     def fresh(cls) -> Dimensions:
         return cls(FIRST)
+
+    @classmethod
+    def of(cls, config: JsonDict) -> Dimensions | None:
+        """The rows that make exactly ``config``; None where it was written by hand."""
+        values = []
+        for part in take_apart(config) or []:
+            reading = read_kind(part.config)
+            if reading is None:
+                return None
+            head = {"kind": reading.kind.slug, "weight": str(part.weight), "name": part.name}
+            values.append({**reading.values, **head})
+        whole = FEWEST <= len(values) <= MOST and sum(int(row["weight"]) for row in values) == 100
+        return cls(values) if whole else None
 
     @classmethod
     def typed(cls, data: Mapping[str, str], *, bound: bool = False) -> Dimensions:

@@ -131,12 +131,16 @@ class JudgeForm(NewGraderForm):
         values = self.cleaned_data
         low, high = values["scale"].split("-")
         criterion, reference = values["criterion"].replace("\r\n", "\n"), values["compare"] == "reference"
-        return judged_by(values["name"], criterion, reference=reference, scale=(int(low), int(high)))
+        return judged_by(values.get("name", "judge"), criterion, reference=reference, scale=(int(low), int(high)))
 
 
 class JsonForm(NewGraderForm):
+    file = forms.FileField(
+        label="File", required=False, help_text="A grader.json, exported here or elsewhere; taken instead of the text."
+    )
     config = forms.CharField(
         label="Grader document",
+        required=False,
         max_length=MAX_DOCUMENT,
         strip=False,
         initial=json.dumps(FIRST_DOCUMENT, indent=2),
@@ -145,7 +149,15 @@ class JsonForm(NewGraderForm):
     )
 
     def document(self) -> JsonDict:
-        return read_document(self.cleaned_data["config"], "config")
+        file = self.cleaned_data["file"]
+        if file is None:
+            return read_document(self.cleaned_data["config"], "config")
+        if file.size > MAX_DOCUMENT:
+            raise GraderError("this file is larger than 1 MB, which no grader needs.", "file")
+        try:
+            return read_document(file.read().decode("utf-8-sig"), "file")
+        except UnicodeDecodeError:
+            raise GraderError("this file is no text in UTF-8.", "file") from None
 
 
 def _rows(text: str) -> int:
@@ -186,6 +198,13 @@ class SourceForm(ChangeForm):
 
     def document(self, config: JsonDict) -> JsonDict:
         return {**config, "source": self.cleaned_data["source"]}
+
+
+class DuplicateForm(StudioForm):
+    name = forms.CharField(label="Name of the copy", max_length=120)
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, auto_id="copy_%s", **kwargs)
 
 
 class TryForm(StudioForm):

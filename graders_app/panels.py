@@ -10,6 +10,8 @@ from graders_app.core.presets import load_preset
 from graders_app.core.spec import GraderSpec, MultiSpec, PythonSpec, item_fields, parse_grader
 
 from . import forms, words
+from .comparing import ChangedLine, changed_lines
+from .editing import has_form
 from .examples import example_answer, example_item
 from .kinds import libraries
 from .models import Grader, GraderQuerySet
@@ -54,6 +56,10 @@ class GraderPanel:
     source: Any
     try_form: Any
     trial: Trial | None
+    copy: Any
+    in_form: bool  # a form can change it
+    before: Grader | None  # the version before this one
+    changes: list[ChangedLine] | None  # against ``before``; None where there are too many lines
 
     @property
     def is_current(self) -> bool:
@@ -61,7 +67,13 @@ class GraderPanel:
 
 
 def grader_panel(
-    grader: Grader, *, edit: Any = None, source: Any = None, try_form: Any = None, trial: Trial | None = None
+    grader: Grader,
+    *,
+    edit: Any = None,
+    source: Any = None,
+    try_form: Any = None,
+    trial: Trial | None = None,
+    copy: Any = None,
 ) -> GraderPanel:
     """Everything on a grader's page; the forms are fresh ones where none is given."""
     spec = parse_grader(grader.config)
@@ -70,6 +82,8 @@ def grader_panel(
     seen = {"seen": current.version}
     document = json.dumps(grader.config, ensure_ascii=False, indent=2)
     python = isinstance(spec, PythonSpec)
+    versions = list(Grader.objects.filter(workspace=grader.workspace, name=grader.name).select_related("created_by"))
+    before = next((version for version in versions if version.version < grader.version), None)
     return GraderPanel(
         grader=grader,
         current=current,
@@ -79,13 +93,17 @@ def grader_panel(
         parts=parts,
         formula=spec.calculate_output if isinstance(spec, MultiSpec) else "",
         fields=sorted(item_fields(spec)),
-        versions=list(Grader.objects.filter(workspace=grader.workspace, name=grader.name).select_related("created_by")),
+        versions=versions,
         libraries=libraries() if python else (),
         closed=jail_problem(spec),
         edit=edit or forms.EditForm(initial={**seen, "config": document}),
         source=(source or forms.SourceForm(initial={**seen, "source": parts[0].source})) if python else None,
         try_form=try_form or forms.TryForm(initial=try_values(spec)),
         trial=trial,
+        copy=copy or forms.DuplicateForm(initial={"name": f"{grader.name} (copy)"[:120]}),
+        in_form=has_form(grader),
+        before=before,
+        changes=changed_lines(before.config, grader.config) if before else [],
     )
 
 

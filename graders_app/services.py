@@ -51,8 +51,8 @@ def create_grader(workspace: Workspace, name: str, config: JsonDict, *, preset: 
     return save_grader(workspace, name, config, preset=preset, by=by)
 
 
-def next_version(grader: Grader, config: JsonDict, *, seen: int, by: HasPk | None) -> Grader:
-    """Save ``config`` as the next version of ``grader``.
+def next_version(grader: Grader, config: JsonDict, *, seen: int, preset: str = "", by: HasPk | None) -> Grader:
+    """Save ``config`` as the next version of ``grader``; ``preset`` where it still is what that preset makes.
 
     ``seen``: the current version as the author of the change saw it; a newer one means that somebody else saved
     meanwhile, and GraderError says so instead of undoing their change.
@@ -62,7 +62,7 @@ def next_version(grader: Grader, config: JsonDict, *, seen: int, by: HasPk | Non
         raise GraderError(
             f"version {current.version} was saved meanwhile, open it and make your change there.", "version"
         )
-    return save_grader(grader.workspace, grader.name, config, by=by)
+    return save_grader(grader.workspace, grader.name, config, preset=preset, by=by)
 
 
 def current_version(workspace: Workspace, name: str) -> Grader | None:

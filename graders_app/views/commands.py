@@ -35,6 +35,23 @@ def save_grader(request: Request, pk: int):
 
 
 @require_POST
+def duplicate_grader(request: Request, pk: int):
+    grader = access.grader(request.user, pk)
+    form = forms.DuplicateForm(request.POST)
+    if form.is_valid():
+        name = form.cleaned_data["name"]
+        try:
+            copy = services.create_grader(grader.workspace, name, grader.config, preset=grader.preset, by=request.user)
+        except GraderError as error:
+            form.add_error("name", str(error))
+        else:
+            messages.success(request, f"This is the copy of {grader.name}; a change here leaves that as it is.")
+            return redirect(copy)
+    panel = panels.grader_panel(grader, copy=form)
+    return render(request, "graders_app/grader.html", {"panel": panel}, status=422)
+
+
+@require_POST
 def try_grader(request: Request, pk: int):
     grader = access.grader(request.user, pk)
     form = forms.TryForm(request.POST)

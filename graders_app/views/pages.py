@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from django.http import Http404
+from django.contrib import messages
+from django.http import Http404, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods
 
-from graders_app import access, panels, services
+from graders_app import access, editing, panels, services
 from graders_app.core.errors import GraderError
 from graders_app.dimensions import Dimensions
 from graders_app.forms import NewGraderForm
@@ -30,7 +32,7 @@ def build_grader(request: Request, kind: str):
     if kind not in KINDS:
         raise Http404
     way = KINDS[kind]
-    form = way.form(request.POST or None, initial={"name": way.title if way.preset else ""})
+    form = way.form(request.POST or None, request.FILES or None, initial={"name": way.title if way.preset else ""})
     if request.method == "POST" and form.is_valid():
         workspace, name = home_workspace(request.user), form.cleaned_data["name"]
         try:
@@ -62,3 +64,28 @@ def build_dimensions(request: Request):
 def grader(request: Request, pk: int):
     panel = panels.grader_panel(access.grader(request.user, pk))
     return render(request, "graders_app/grader.html", {"panel": panel})
+
+
+@require_http_methods(["GET", "POST"])
+def edit_grader(request: Request, pk: int):
+    grader = access.grader(request.user, pk)
+    edit = editing.open_edit(grader, request.POST if request.method == "POST" else None)
+    if edit is None:
+        messages.info(request, "This grader was written by hand; change its document.")
+        return redirect(grader)
+    if edit.is_valid():
+        try:
+            return redirect(edit.save(by=request.user))
+        except GraderError as error:
+            edit.refuse(error)
+    context = {"grader": grader, "edit": edit}
+    return render(request, "graders_app/edit_grader.html", context, status=422 if edit.saving else 200)
+
+
+@require_GET
+def export_grader(request: Request, pk: int):
+    """The document as a file: what a platform takes, and what the form for JSON reads."""
+    grader = access.grader(request.user, pk)
+    name = f"{slugify(grader.name) or 'grader'}-v{grader.version}.json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return JsonResponse(grader.config, json_dumps_params={"ensure_ascii": False, "indent": 2}, headers=headers)

@@ -41,12 +41,14 @@ def test_nobody_is_let_in_without_signing_in(address, client, name):
 
 
 @pytest.mark.parametrize("person", ["owner", "colleague"])
-@pytest.mark.parametrize("name", ["graders", "new_grader", "build_grader", "build_dimensions", "grader"])
+@pytest.mark.parametrize(
+    "name", ["graders", "new_grader", "build_grader", "build_dimensions", "grader", "edit_grader", "export_grader"]
+)
 def test_owner_and_colleague_see_every_page(request, address, client_of, person, name):
     assert client_of(request.getfixturevalue(person)).get(address(name)).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["save_grader", "try_grader"])
+@pytest.mark.parametrize("name", ["save_grader", "try_grader", "duplicate_grader", "dimensions"])
 def test_commands_change_nothing_on_get(address, owner, client_of, name):
     assert client_of(owner).get(address(name)).status_code == 405
 
