@@ -6,24 +6,22 @@ A line is ``{"item": {…}, "sample": {"output_text": "…", "output_tools": [�
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from graders_app.core.errors import GraderError
-from graders_app.core.evaluate import Grader, GraderResult, Pair, make_sample
+from graders_app.core.evaluate import Grader
+from graders_app.core.spec import GraderSpec, StringCheckSpec, TextSimilaritySpec, children
 from rft_project.platforms.types import JsonDict
 
-from .documents import complete_item, read_object
+from .lines import MAX_LINE, Graded, Line, grade_lines
+from .side_by_side import side_by_side
 
-MAX_LINE = 16 << 20  # bytes
 BATCH_LINES = 256
 BATCH_BYTES = 8 << 20
-UNREADABLE = "unreadable_line"
 
 
 @dataclass
@@ -38,19 +36,15 @@ class BatchReport:
     first_unreadable: str = ""
     _squares: float = 0.0
 
-    def add(self, result: GraderResult) -> None:
+    def add(self, line: Graded) -> None:
         self.count += 1
-        self.errors.update(issue.kind for issue in result.errors)
-        if result.reward is not None:  # Welford: one pass, no sum that loses digits
+        self.errors.update(line.kinds)
+        self.first_unreadable = self.first_unreadable or line.problem
+        if line.reward is not None:  # Welford: one pass, no sum that loses digits
             self.rewarded += 1
-            delta = result.reward - self.mean
+            delta = line.reward - self.mean
             self.mean += delta / self.rewarded
-            self._squares += delta * (result.reward - self.mean)
-
-    def add_unreadable(self, problem: str) -> None:
-        self.count += 1
-        self.errors[UNREADABLE] += 1
-        self.first_unreadable = self.first_unreadable or problem
+            self._squares += delta * (line.reward - self.mean)
 
     @property
     def std(self) -> float:
@@ -66,37 +60,34 @@ class BatchReport:
         }
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line that was read: what to grade, or why it cannot be read."""
-
-    size: int
-    pair: Pair | None
-    problem: str = ""
-
-
 def grade_file(
-    grader: Grader, source: BinaryIO, write: Callable[[str], object], at: Callable[[int], object]
+    grader: Grader, source: BinaryIO, write: Callable[[str], object], at: Callable[[int], object], *, workers: int = 1
 ) -> BatchReport:
-    """Grade ``source`` and ``write`` one JSON line per line of it; ``at`` is told the bytes that are done."""
+    """Grade ``source`` and ``write`` one JSON line per line of it; ``at`` is told the bytes that are done.
+
+    More ``workers`` share the work where every component compares texts: what is written is the same. A python
+    component has one process anyway, and a judge is waited for. Raises WorkerLost.
+    """
     started = time.monotonic()
     report, done = BatchReport(), 0
-    for batch in _batches(_lines(source)):
-        results = iter(grader.grade_many([line.pair for line in batch if line.pair is not None]))
-        for line in batch:
-            if line.pair is None:
-                report.add_unreadable(line.problem)
-                errors: list[JsonDict] = [{"kind": UNREADABLE, "message": line.problem, "component": "", "line": None}]
-                write(_json({"reward": None, "sub_rewards": {}, "errors": errors}))
-                continue
-            result = next(results)
-            report.add(result)
-            errors = [asdict(issue) for issue in result.errors]
-            write(_json({"reward": result.reward, "sub_rewards": result.sub_rewards, "errors": errors}))
+    batches = _batches(_lines(source))
+    if workers > 1 and compares_texts(grader.spec):
+        graded = side_by_side(grader.spec, batches, workers)
+    else:
+        graded = ((batch, grade_lines(grader, batch)) for batch in batches)
+    for batch, lines in graded:
+        for line in lines:
+            report.add(line)
+            write(line.text)
         done += sum(line.size for line in batch)
         at(done)
     report.seconds = time.monotonic() - started
     return report
+
+
+def compares_texts(spec: GraderSpec) -> bool:
+    """Whether the score depends on nothing but the texts and needs no process of its own."""
+    return all(isinstance(child, StringCheckSpec | TextSimilaritySpec) for child in children(spec).values())
 
 
 def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
@@ -120,36 +111,6 @@ def _lines(source: BinaryIO) -> Iterator[Line]:
         while long and not raw.endswith(b"\n") and (raw := source.readline(MAX_LINE)):
             size += len(raw)
         if long:
-            yield Line(size, None, f"Line {number}: it is longer than {MAX_LINE >> 20} MB.")
+            yield Line(number, None, size)
         elif raw.strip():
-            yield _line(number, raw, size)
-
-
-def _line(number: int, raw: bytes, size: int) -> Line:
-    try:
-        row = read_object(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-        return Line(size, _pair(row))
-    except UnicodeDecodeError:
-        problem = "it is not UTF-8 text."
-    except GraderError as error:
-        problem = str(error)
-    return Line(size, None, f"Line {number}: {problem}")
-
-
-def _pair(row: JsonDict) -> Pair:
-    item, sample = row.get("item"), row.get("sample")
-    if not isinstance(item, dict):
-        raise GraderError("give the record as a JSON object.", "item")
-    if not isinstance(sample, dict):
-        raise GraderError("give the answer as a JSON object with output_text.", "sample")
-    text, tools = sample.get("output_text", ""), sample.get("output_tools")
-    if not isinstance(text, str) or ("output_text" not in sample and not tools):
-        raise GraderError("give the answer's text.", "sample.output_text")
-    if tools is not None and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
-        raise GraderError("give a list of tool calls.", "sample.output_tools")
-    given = {key: value for key, value in sample.items() if key not in ("output_text", "output_tools")}
-    return {**make_sample(text, tools), **given}, complete_item(item)
-
-
-def _json(value: JsonDict) -> str:
-    return json.dumps(value) + "\n"
+            yield Line(number, raw, size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,8 +15,10 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from graders_app.batch import MAX_LINE, grade_file
+from graders_app.batch import grade_file
 from graders_app.core.evaluate import open_grader
+from graders_app.lines import MAX_LINE, Line
+from graders_app.side_by_side import WorkerLost, side_by_side
 from tests.graders_app.conftest import EXACT, JUDGE, MULTI, PYTHON
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,6 +222,46 @@ def test_a_progress_bar_on_a_terminal_only(grade):
     grade(EXACT, RIGHT, stderr=plain)
     assert screen.getvalue().endswith(f"\r[{'#' * 30}] 100%\n")
     assert plain.getvalue() == ""
+
+
+@pytest.mark.parametrize("config", [EXACT, PYTHON], ids=["texts", "python"])
+def test_what_is_written_does_not_depend_on_how_many_processes_share_it(tmp_path, config):
+    """Python graders are given to one process, whatever is asked for."""
+    rows = [
+        {"item": {"reference_answer": "a", "wanted": ["a"]}, "sample": {"output_text": "ab"[n % 3 > 0]}}
+        for n in range(900)
+    ]
+    rows[700] = b"{"
+    rows[800] = {"item": {}, "sample": {"output_text": "a"}}
+    path = write(tmp_path / "rows.jsonl", *rows)
+
+    def graded(workers):
+        lines, places = [], []
+        with open_grader(config) as grader, path.open("rb") as source:
+            report = grade_file(grader, source, lines.append, places.append, workers=workers)
+        return lines, places, {**report.to_json(), "seconds": 0}, report.first_unreadable
+
+    one = graded(1)
+    assert graded(2) == one
+    assert len(one[0]) == 900
+    assert one[1][-1] == path.stat().st_size
+
+
+def test_a_process_of_the_pool_that_is_killed_is_told():
+    def batches():
+        yield [Line(1, json.dumps(RIGHT).encode(), 1)]
+        for child in multiprocessing.active_children():
+            child.kill()
+        for number in range(2, 50):
+            yield [Line(number, json.dumps(RIGHT).encode(), 1)]
+
+    with open_grader(EXACT) as grader, pytest.raises(WorkerLost, match="run it again with --workers 1"):
+        list(side_by_side(grader.spec, batches(), 2))
+
+
+def test_fewer_than_one_process_is_refused(grade):
+    code, said, _out = grade(EXACT, RIGHT, workers=0)
+    assert (code, said) == (2, "--workers must be at least 1.")
 
 
 def test_memory_does_not_grow_with_the_file():

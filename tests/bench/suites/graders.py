@@ -89,6 +89,7 @@ def grade_command(lines: Path, folder: Path) -> float:
     grader = folder / "multi.json"
     grader.write_text(json.dumps(CONFIG))
     argv = [sys.executable, "manage.py", "grade", str(lines), "--grader", str(grader), "--out", str(folder / "out")]
+    argv += ["--workers", "2"]
     started = time.monotonic()
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings", "RFT_TEST_DIR": str(folder)}
     quiet = subprocess.DEVNULL
@@ -133,7 +134,7 @@ def run(bench: Bench) -> Section:
     section.tables.append(seconds_row(f"{count:,} answers", found, count))
     lines = bench.size(100_000, 1_000)
     took = grade_command(answers_file(lines, bench.folder), bench.folder)
-    section.bars.append(at_most(f"{lines:,} lines through `manage.py grade`, wall clock, one process", took, 60, "s"))
+    section.bars.append(at_most(f"{lines:,} lines through `manage.py grade`, wall clock, two processes", took, 60, "s"))
     rate = python_rate(bench.size(20_000, 1_000))
     held = rate >= SAMPLES_PER_SECOND
     section.bars.append(
