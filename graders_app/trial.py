@@ -38,6 +38,7 @@ class Line:
     name: str
     score: float | None
     problems: list[tuple[str, str, str]]  # (kind, sentence, line of source)
+    note: str = ""  # a judge's words
 
 
 @dataclass(frozen=True)
@@ -48,25 +49,34 @@ class Trial:
     lines: tuple[Line, ...] = ()
     whole: tuple[tuple[str, str, str], ...] = ()  # problems of no single component
     problem: str = ""
+    note: str = ""  # the judge's words where it is the whole grader
 
 
 def run_trial(
-    spec: GraderSpec, answer: str, item: JsonDict, *, judge: Judge = no_judge, limits: Limits = LIMITS
+    spec: GraderSpec,
+    answer: str,
+    item: JsonDict,
+    *,
+    tool_calls: list[JsonDict] | None = None,
+    judge: Judge = no_judge,
+    limits: Limits = LIMITS,
 ) -> Trial:
     """Score ``answer`` to ``item``. Does not raise for what the grader, the answer or the machine does."""
     try:
         with open_grader(spec, judge=judge, limits=limits) as grader:
-            result = grader.grade(make_sample(answer), complete_item(item))
+            result = grader.grade(make_sample(answer, tool_calls), complete_item(item))
     except (GraderError, JailUnavailable) as error:
         return Trial(problem=str(error))
     sources = _sources(spec)
     if spec.type != "multi":
-        return Trial(result, (), tuple(_problem(issue, sources) for issue in result.errors))
+        whole = tuple(_problem(issue, sources) for issue in result.errors)
+        return Trial(result, (), whole, note=next(iter(result.notes.values()), ""))
     lines = [
         Line(
             name,
             result.sub_rewards.get(name),
             [_problem(issue, sources) for issue in result.errors if issue.component == name],
+            result.notes.get(name, ""),
         )
         for name in children(spec)
     ]

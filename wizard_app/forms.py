@@ -11,6 +11,8 @@ from rft_project.platforms.types import Bound, ModelInfo
 from rft_project.web.forms import StudioForm
 from wizard_app.core.splitting import DEFAULT_RATIO, MIN_VALIDATION
 
+TYPED, LOGGED, SAMPLED = "typed", "logged", "sampled"  # whose answer is tried
+
 
 class NewRunForm(StudioForm):
     name = forms.CharField(label="Name of the run", max_length=120, help_text="So that you find it again.")
@@ -48,8 +50,9 @@ class GraderChoiceForm(StudioForm):
 
 
 class TrialForm(StudioForm):
-    """Score one answer to one record, typed or logged."""
+    """Score one answer to one record: typed, logged or fresh from a model."""
 
+    how = forms.ChoiceField(choices=[(how, how) for how in (TYPED, LOGGED, SAMPLED)], required=False)
     item = forms.IntegerField(widget=forms.HiddenInput)
     answer = forms.CharField(
         label="Answer to score",

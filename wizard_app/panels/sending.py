@@ -12,15 +12,27 @@ from django.urls import reverse
 from datasets_app import consent
 from datasets_app.consent import Question
 from rft_project.connections.models import Connection
+from rft_project.platforms.errors import PlatformError
 from wizard_app import flow
 from wizard_app.attacking import judge_connection
 from wizard_app.attempts import as_trained
+from wizard_app.forms import SAMPLED
 from wizard_app.models import RFTJob
 from wizard_app.receivers import question_about
+from wizard_app.services import Refused
+from wizard_app.trying import model_of
 
 AGAIN = "again"  # the button that was pressed is the one that goes on with a failed job
 ATTACK = "attack"  # no step of its own: it stands on the grader's page
-COMMANDS = {ATTACK: "do_attack", flow.DRY_RUN: "do_dry_run", flow.TRAIN: "do_train", flow.RESULTS: "do_compare"}
+TRIAL = "trial"  # likewise
+COMMANDS = {
+    ATTACK: "do_attack",
+    TRIAL: "do_trial",
+    flow.DRY_RUN: "do_dry_run",
+    flow.TRAIN: "do_train",
+    flow.RESULTS: "do_compare",
+}
+_LONGEST = 1_000  # characters of one field
 _OURS = ("csrfmiddlewaretoken", "agreed")
 
 
@@ -36,15 +48,15 @@ class SendingPanel:
 
 
 def question_url(run: RFTJob, step: str, data: QueryDict, *, again: bool = False) -> str:
-    """Where the question about a form that was sent is asked."""
-    fields = {name: value for name, value in data.items() if name not in _OURS}
+    """Where the question about a form that was sent is asked; a text too long for an address is not taken along."""
+    fields = {name: value for name, value in data.items() if name not in _OURS and len(value) <= _LONGEST}
     query = urlencode({**fields, AGAIN: "on"} if again else fields)
     return f"{reverse('wizard:sending', args=[run.pk, step])}?{query}"
 
 
 def sending_panel(run: RFTJob, step: str, asked: Mapping[str, str]) -> SendingPanel | None:
     """None where there is nothing to ask."""
-    connection = _connection(run, step, asked.get("model", ""))
+    connection = _connection(run, step, asked.get("model", ""), asked.get("how", ""))
     if step not in COMMANDS or run.snapshot is None or connection is None:
         return None
     question = (
@@ -56,14 +68,19 @@ def sending_panel(run: RFTJob, step: str, asked: Mapping[str, str]) -> SendingPa
     action = reverse(f"wizard:{COMMANDS[step]}", args=[run.pk])
     if AGAIN in asked:
         action = reverse("wizard:do_again", args=[run.pk, step])
-    page = flow.GRADER if step == ATTACK else step
+    page = flow.GRADER if step in (ATTACK, TRIAL) else step
     return SendingPanel(run, question, action, fields, reverse(f"wizard:{page}", args=[run.pk]))
 
 
-def _connection(run: RFTJob, step: str, model: str) -> Connection | None:
+def _connection(run: RFTJob, step: str, model: str, how: str) -> Connection | None:
     """The one that was chosen with the model of a dry run, else the run's; the training's where it was trained."""
-    if step == ATTACK:
+    if step == ATTACK or (step == TRIAL and how != SAMPLED):
         return judge_connection(run)
+    if step == TRIAL:
+        try:
+            return model_of(run)[0]
+        except (Refused, PlatformError):
+            return None
     if step == flow.DRY_RUN and model:
         chosen = [one for one in run.workspace.connections.all() if str(one.pk) == model.partition("|")[0]]
         return chosen[0] if chosen else None

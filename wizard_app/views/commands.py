@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.http import Http404
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from datasets_app.consent import Unasked
 from graders_app.core.errors import GraderError
@@ -12,10 +13,11 @@ from rft_project.jobs.services import request_cancel
 from rft_project.platforms.errors import PlatformError
 from rft_project.web.http import Request
 from rft_project.web.regions import region
-from wizard_app import access, attacking, calibration, flow, forms, grading, services
+from wizard_app import access, attacking, calibration, flow, forms, grading, services, trying
+from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.choices import grader_panel, model_choices, train_form
-from wizard_app.panels.sending import ATTACK, question_url
+from wizard_app.panels.sending import ATTACK, TRIAL, question_url
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
 
 REFUSALS = (services.Refused, PlatformError, GraderError)
@@ -51,11 +53,24 @@ def do_grader(request: Request, pk: int):
 
 @require_POST
 def do_trial(request: Request, pk: int):
-    """Score one answer with the run's grader; nothing is stored."""
+    """Score one answer with the run's grader; without script the whole page comes back with it."""
     run = access.run(request.user, pk)
-    form = forms.TrialForm(request.POST)
-    trial = grading.trial(run, form.cleaned_data["item"], form.cleaned_data["answer"]) if form.is_valid() else None
-    context = {"run": run, "panel": grader_panel(run), "trial": trial}
+    form, tried, refusal = forms.TrialForm(request.POST), None, ""
+    if form.is_valid():
+        values, agreed = form.cleaned_data, request.POST.get("agreed", "")
+        try:
+            tried = trying.try_answer(
+                run, values["item"], values["how"], values["answer"], agreed=agreed, by=request.user
+            )
+        except Unasked:
+            ask = question_url(run, TRIAL, request.POST)
+            return HttpResponseClientRedirect(ask) if request.htmx else redirect(ask)
+        except REFUSALS as refused:
+            refusal = str(refused)
+    context = {"run": run, "panel": grader_panel(run), "tried": tried, "refusal": refusal}
+    if form.is_valid() and not request.htmx:
+        page = {**frame.page(run, flow.GRADER), **context, "attack": attack_panel(run)}
+        return render(request, "wizard_app/grader.html", page)
     return region(request, "wizard_app/_trial.html", context, page=reverse("wizard:grader", args=[pk]))
 
 
