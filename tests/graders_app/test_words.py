@@ -83,5 +83,5 @@ def test_every_preset_and_type_can_be_chosen():
     assert list(KINDS) == [
         "exact_label", "label_partial_credit", "numeric_answer", "similarity", "tool_call_match", "tool_usage",
         "json_schema", "format_compliance", "conciseness", "correctness",
-        "string_check", "text_similarity", "python", "json",
+        "string_check", "text_similarity", "python", "judge", "json",
     ]  # fmt: skip
