@@ -13,8 +13,8 @@ from hashlib import blake2b
 
 from django.db import transaction
 
-from graders_app.core.components import read_judgement
 from graders_app.core.evaluate import Grader, Judge, JudgeAnswer, JudgeError, Limits, Question, open_grader
+from graders_app.core.judgement import read_judgement
 from graders_app.core.presets import JUDGE
 from graders_app.core.spec import GraderSpec, ScoreModelSpec, children, parse_grader
 from rft_project.connections.models import Connection, Workspace

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,35 +11,12 @@ from rft_project.platforms.types import JsonDict, Message, Usage
 
 from .errors import GraderError
 from .jail import JailReply, Limits, PythonJail, SourceRefused
+from .judgement import JUDGE_SCHEMA, read_judgement
 from .similarity import similarity
 from .spec import ChildSpec, PythonSpec, ScoreModelSpec, StringCheckSpec, TextSimilaritySpec
 from .templates import TemplateError, compile_template
 
 Pair = tuple[JsonDict, JsonDict]  # sample, item
-
-#: What the hosted platforms force a judge to answer with.
-JUDGE_SCHEMA: JsonDict = {
-    "name": "grade",
-    "strict": True,
-    "schema": {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["steps", "result"],
-        "properties": {
-            "steps": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": ["description", "conclusion"],
-                    "properties": {"description": {"type": "string"}, "conclusion": {"type": "string"}},
-                },
-            },
-            "result": {"type": "number"},
-        },
-    },
-}
-MAX_NOTE_CHARS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,35 +195,6 @@ def _message(role: str, content: Any, sample: JsonDict, item: JsonDict) -> Messa
     if isinstance(content, str):
         return {"role": role, "content": compile_template(content).render(sample, item)}
     return {"role": role, "content": [fill(part) for part in (content if isinstance(content, list) else [content])]}
-
-
-def read_judgement(text: str) -> tuple[float | None, str]:
-    """The score and the words of a judge: ``{"result": 0.5, "steps": […]}`` or a bare number."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None, text.strip()[:MAX_NOTE_CHARS]
-    note = ""
-    if isinstance(value, dict):
-        note = _words(value)
-        value = value.get("result")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None, note
-    try:
-        number = float(value)
-    except OverflowError:
-        return None, note
-    return (number if math.isfinite(number) else None), note
-
-
-def _words(judgement: JsonDict) -> str:
-    steps = judgement.get("steps")
-    lines: list[str] = []
-    for step in steps if isinstance(steps, list) else []:
-        if isinstance(step, dict):
-            words = [step[key] for key in ("description", "conclusion") if isinstance(step.get(key), str)]
-            lines.append(": ".join(words))
-    return "\n".join(line for line in lines if line)[:MAX_NOTE_CHARS]
 
 
 def _unresolved(error: TemplateError, sample: JsonDict) -> Score:

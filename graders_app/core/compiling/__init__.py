@@ -1,0 +1,13 @@
+"""A grader to take along: as JSON for OpenAI and Azure, as a Lambda zip for Bedrock, as a plain Python file.
+
+``runtime``, ``python_part``, ``python_child``, ``plain_file``, ``events``, ``converse`` and ``lambda_handler`` are what
+the zip and the file carry and import nothing but the standard library; ``bundle`` collects them, ``packing`` and
+``documents`` write.
+"""
+
+from __future__ import annotations
+
+from .documents import PLATFORMS, openai_document
+from .packing import lambda_zip, python_file
+
+__all__ = ["PLATFORMS", "lambda_zip", "openai_document", "python_file"]

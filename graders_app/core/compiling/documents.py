@@ -1,0 +1,91 @@
+"""A grader as JSON for OpenAI and Azure, checked against what they publish (reference of fine-tuning graders)."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+from rft_project.platforms.types import JsonDict
+
+from ..errors import GraderError
+from ..presets import JUDGE
+from ..spec import GraderSpec, MultiSpec, ScoreModelSpec, children, parse_grader
+
+PLATFORMS = {"openai": "OpenAI", "azure": "Azure"}
+#: Fields of ``sampling_params``; ``max_completions_tokens`` is spelt so.
+SAMPLING = frozenset({"seed", "temperature", "top_p", "max_completions_tokens", "reasoning_effort"})
+#: ``openai.gpt-oss-120b-1:0``, ``us.amazon.nova-pro-v1:0``, an ARN; ``gpt-4.1`` has a digit after its point.
+_BEDROCK_MODEL = re.compile(r"arn:aws|[a-z][a-z0-9-]*\.[a-z]")
+_SPACES = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+
+
+def openai_document(config: JsonDict, *, platform: str = "openai", judge_model: str = "") -> JsonDict:
+    """``config`` as ``platform`` (``openai`` or ``azure``) takes it: a copy.
+
+    A judge by role becomes ``judge_model``; templates lose the spaces inside their braces, which Azure's pages advise
+    against. Raises GraderError naming the field for a wrong document, for a role without a model, for a model of
+    another platform and for sampling fields that the platforms do not know.
+    """
+    if platform not in PLATFORMS:
+        raise GraderError(f"choose one of {', '.join(PLATFORMS)}.", "platform")
+    document = with_judge(config, judge_model)
+    spec = parse_grader(document)
+    for field, judge in judges(spec).items():
+        if _BEDROCK_MODEL.match(judge.model):
+            raise GraderError(f"{judge.model!r} is a model of Bedrock, not of {PLATFORMS[platform]}.", f"{field}model")
+        for name in sorted(set(judge.sampling_params or {}) - SAMPLING):
+            raise GraderError(f"this is not one of {', '.join(sorted(SAMPLING))}.", f"{field}sampling_params.{name}")
+    for part in _parts(document):
+        _close_braces(part)
+    return document
+
+
+def bedrock_document(config: JsonDict, *, judge_model: str = "") -> JsonDict:
+    """``config`` for the Lambda function, a copy; a judge must be a model of Bedrock. Raises GraderError."""
+    document = with_judge(config, judge_model)
+    for field, judge in judges(parse_grader(document)).items():
+        if not _BEDROCK_MODEL.match(judge.model):
+            raise GraderError(
+                f"Bedrock has no model {judge.model!r}; name one such as us.amazon.nova-premier-v1:0.", f"{field}model"
+            )
+    return document
+
+
+def with_judge(config: JsonDict, judge_model: str) -> JsonDict:
+    """A copy in which the role ``judge`` is a model. Raises GraderError where there is none for it."""
+    parse_grader(config)
+    document = copy.deepcopy(config)
+    for part in _parts(document):
+        if part["type"] == "score_model" and part["model"] == JUDGE:
+            if not judge_model:
+                raise GraderError("judge is a role; name the model that judges.", "model")
+            part["model"] = judge_model
+    return document
+
+
+def judges(spec: GraderSpec) -> dict[str, ScoreModelSpec]:
+    """Where each judge stands (``graders.accuracy.``, '' for the grader itself) and the judge."""
+    multi = isinstance(spec, MultiSpec)
+    return {
+        f"graders.{name}." if multi else "": child
+        for name, child in children(spec).items()
+        if isinstance(child, ScoreModelSpec)
+    }
+
+
+def _parts(document: JsonDict) -> list[JsonDict]:
+    return list(document["graders"].values()) if document["type"] == "multi" else [document]
+
+
+def _close_braces(part: JsonDict) -> None:
+    for name in ("input", "reference"):
+        if isinstance(part.get(name), str):
+            part[name] = _SPACES.sub(r"{{\1}}", part[name])
+    for message in part["input"] if part["type"] == "score_model" else []:
+        content = message["content"]
+        if isinstance(content, str):
+            message["content"] = _SPACES.sub(r"{{\1}}", content)
+            continue
+        for block in content if isinstance(content, list) else [content]:
+            if isinstance(block.get("text"), str):
+                block["text"] = _SPACES.sub(r"{{\1}}", block["text"])
