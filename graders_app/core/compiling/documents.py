@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import re
 
+from graders_app.core.errors import GraderError
+from graders_app.core.presets import JUDGE
+from graders_app.core.spec import GraderSpec, MultiSpec, ScoreModelSpec, children, parse_grader
 from rft_project.platforms.types import JsonDict
-
-from ..errors import GraderError
-from ..presets import JUDGE
-from ..spec import GraderSpec, MultiSpec, ScoreModelSpec, children, parse_grader
 
 PLATFORMS = {"openai": "OpenAI", "azure": "Azure"}
 #: Fields of ``sampling_params``; ``max_completions_tokens`` is spelt so.

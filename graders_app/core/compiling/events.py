@@ -12,7 +12,8 @@ import json
 import math
 from typing import Any
 
-from ..samples import make_sample
+from graders_app.core.samples import make_sample
+
 from .plain_file import text_of
 
 _ANSWERS = ("assistant", "nova_assistant")

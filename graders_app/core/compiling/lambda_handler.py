@@ -47,6 +47,10 @@ def open_handler(folder: Path) -> Any:
     return lambda_handler
 
 
+def _identity(entry: Any, at: int) -> Any:
+    return entry.get("id", str(at)) if isinstance(entry, dict) else str(at)
+
+
 def _grade(grader: CompiledGrader, entries: list[Any]) -> list[dict[str, Any]]:
     """Batch by batch for the judges' sake; one by one where the batch fails as a whole."""
     results: list[dict[str, Any] | None] = []

@@ -8,16 +8,24 @@ import json
 import sys
 import zipfile
 
+from graders_app.core.errors import GraderError
+from graders_app.core.spec import (
+    GraderSpec,
+    MultiSpec,
+    PythonSpec,
+    TextSimilaritySpec,
+    children,
+    parse_grader,
+    parse_source,
+)
 from rft_project.platforms.types import JsonDict
 
-from ..errors import GraderError
-from ..spec import GraderSpec, MultiSpec, PythonSpec, TextSimilaritySpec, children, parse_grader, parse_source
 from .bundle import FILE_MODULES, LAMBDA_MODULES, PACKAGE, licences, modules
 from .documents import bedrock_document
 
 MAX_ZIP_BYTES = 5_000_000  # ours; a function's own limit for a direct upload is 50 MB
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip knows
-_ENTRY = f'''"""Entry of the reward function: choose lambda_function.lambda_handler and a time-out of minutes, not 3 s."""
+_ENTRY = f'''"""The reward function: lambda_function.lambda_handler. Its time-out: minutes, not the usual 3 s."""
 
 from pathlib import Path
 
@@ -25,6 +33,9 @@ from {PACKAGE}.lambda_handler import open_handler
 
 lambda_handler = open_handler(Path(__file__).parent)
 '''
+_USAGE = """In a program: grade(make_sample("the answer"), {"reference_answer": "…"})["reward"].
+On a file of lines {"item": {…}, "sample": {"output_text": "…"}}: python FILE answers.jsonl > scores.jsonl
+Without libraries, on Python 3.10 or later."""
 _LOADER = '''
 
 class _Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
@@ -107,10 +118,8 @@ def python_file(config: JsonDict) -> str:
     """
     spec = parse_grader(config)
     metrics = any(isinstance(child, TextSimilaritySpec) for child in children(spec).values())
-    heading = f"Grader {spec.name}, as a file of its own.".replace("\\", "/").replace('"', "'")
     lines = [
-        f'"""{heading}\n\nIn a program: grade(make_sample("the answer"), {{"reference_answer": "…"}})["reward"].',
-        'On a file of lines {"item": {…}, "sample": {"output_text": "…"}}: python FILE answers.jsonl > scores.jsonl\n"""',
+        f'"""{_heading(spec.name)}\n\n{_USAGE}\n"""',
         "\nimport importlib.abc\nimport importlib.util\nimport json\nimport sys\n",
         f"GRADER = {_literal(json.dumps(config, ensure_ascii=True, indent=2))}\n",
         "_SOURCES = {",
@@ -119,6 +128,11 @@ def python_file(config: JsonDict) -> str:
     ]
     notices = "".join(f"\n# {name}\n{_commented(text)}" for name, text in licences().items()) if metrics else ""
     return "\n".join(lines) + _LOADER.replace("PACKAGE", PACKAGE) + notices
+
+
+def _heading(name: str) -> str:
+    plain = "".join(char if char.isprintable() and char not in '\\"' else "'" for char in name)
+    return f"Grader {plain}, as a file of its own."
 
 
 def _literal(text: str) -> str:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from ..samples import make_sample
+from graders_app.core.samples import make_sample
+
 from .runtime import AskJudge, CompiledGrader
 
 BATCH = 256

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..formula import FormulaError, parse_formula
-from ..judgement import JUDGE_SCHEMA, read_judgement
-from ..templates import TemplateError, compile_template
+from graders_app.core.formula import FormulaError, parse_formula
+from graders_app.core.judgement import JUDGE_SCHEMA, read_judgement
+from graders_app.core.templates import TemplateError, compile_template
+
 from .python_part import PythonPart
 
 Pair = tuple[dict[str, Any], dict[str, Any]]  # sample, item
@@ -105,7 +106,7 @@ _CHECKS: dict[str, Callable[[str, str], float]] = {
 
 
 def _similar(metric: str) -> Callable[[str, str], float]:
-    from ..similarity import similarity  # noqa: PLC0415 - a file without this type ships without the metrics
+    from graders_app.core.similarity import similarity  # noqa: PLC0415 - a file without this type ships without the metrics
 
     return lambda text, reference: similarity(metric, text, reference)
 
