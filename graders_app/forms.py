@@ -229,3 +229,13 @@ class TryForm(StudioForm):
             return read_object(self.cleaned_data["item"], "item")
         except GraderError as error:
             raise forms.ValidationError(str(error)) from None
+
+
+class TakeForm(StudioForm):
+    judge_model = forms.CharField(
+        label="Model that judges",
+        required=False,
+        max_length=200,
+        help_text="As the platform names it: gpt-4.1, or us.amazon.nova-premier-v1:0 on Bedrock.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )

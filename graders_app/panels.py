@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from graders_app.core.presets import load_preset
-from graders_app.core.spec import GraderSpec, MultiSpec, PythonSpec, item_fields, parse_grader
+from graders_app.core.compiling import TARGETS
+from graders_app.core.compiling.targets import Target
+from graders_app.core.presets import JUDGE, load_preset
+from graders_app.core.spec import GraderSpec, MultiSpec, PythonSpec, ScoreModelSpec, children, item_fields, parse_grader
 
 from . import forms, words
 from .comparing import ChangedLine, changed_lines
@@ -60,6 +62,8 @@ class GraderPanel:
     in_form: bool  # a form can change it
     before: Grader | None  # the version before this one
     changes: list[ChangedLine] | None  # against ``before``; None where there are too many lines
+    targets: list[Target]  # files that it can be taken along as
+    take_form: Any  # asks for a model where a judge is only a role, else None
 
     @property
     def is_current(self) -> bool:
@@ -104,6 +108,8 @@ def grader_panel(
         in_form=has_form(grader),
         before=before,
         changes=changed_lines(before.config, grader.config) if before else [],
+        targets=list(TARGETS.values()),
+        take_form=forms.TakeForm() if _names_role(spec) else None,
     )
 
 
@@ -119,3 +125,7 @@ def _measures(grader: Grader, parts: list[words.Part]) -> str:
     if grader.preset in words.PRESET_TITLES:
         return load_preset(grader.preset).measures
     return parts[0].sentence if len(parts) == 1 else ""
+
+
+def _names_role(spec: GraderSpec) -> bool:
+    return any(isinstance(part, ScoreModelSpec) and part.model == JUDGE for part in children(spec).values())

@@ -16,6 +16,7 @@ urlpatterns = [
     path("<int:pk>/export/", pages.export_grader, name="export_grader"),
     # live regions
     path("regions/dimensions/", regions.dimensions, name="dimensions"),
+    path("<int:pk>/take/<slug:target>/", pages.take_grader, name="take_grader"),
     # commands: POST only
     path("<int:pk>/save/", commands.save_grader, name="save_grader"),
     path("<int:pk>/duplicate/", commands.duplicate_grader, name="duplicate_grader"),

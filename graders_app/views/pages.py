@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import Http404, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_http_methods
 
-from graders_app import access, editing, panels, services
+from graders_app import access, editing, forms, panels, services
+from graders_app.core.compiling import TARGETS, compile_grader
 from graders_app.core.errors import GraderError
 from graders_app.dimensions import Dimensions
 from graders_app.forms import NewGraderForm
@@ -89,3 +90,21 @@ def export_grader(request: Request, pk: int):
     name = f"{slugify(grader.name) or 'grader'}-v{grader.version}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return JsonResponse(grader.config, json_dumps_params={"ensure_ascii": False, "indent": 2}, headers=headers)
+
+
+@require_GET
+def take_grader(request: Request, pk: int, target: str):
+    """The grader as a file for ``target``; what keeps it from becoming one is said on its page."""
+    grader = access.grader(request.user, pk)
+    if target not in TARGETS:
+        raise Http404
+    kind, form = TARGETS[target], forms.TakeForm(request.GET)
+    model = form.cleaned_data["judge_model"] if form.is_valid() else ""
+    try:
+        data = compile_grader(grader.config, target, judge_model=model)
+    except GraderError as error:
+        messages.error(request, f"{kind.title} was not made: {error}")
+        return redirect(grader)
+    name = f"{slugify(grader.name) or 'grader'}-v{grader.version}.{kind.suffix}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(data, content_type=kind.media_type, headers=headers)

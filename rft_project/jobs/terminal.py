@@ -41,6 +41,18 @@ def replacing(path: Path) -> Iterator[IO[str]]:
         unfinished.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """``data`` as the whole of ``path``, or nothing of it. Raises CommandError."""
+    unfinished = path.with_name(path.name + _UNFINISHED)
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    except OSError as error:
+        raise _not_written(path, error) from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def write_line(target: IO[str], line: str) -> None:
     """A line into a file of ``replacing``; where several are open, the error names this one. Raises CommandError."""
     try:

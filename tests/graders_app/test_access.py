@@ -16,7 +16,7 @@ OWNED = sorted(PATTERNS.keys() - OPEN)
 
 @pytest.fixture
 def address(exact):
-    given = {"pk": exact.pk, "kind": "python"}
+    given = {"pk": exact.pk, "kind": "python", "target": "python"}
 
     def of(name):
         pattern = next(p for p in get_resolver("graders_app.urls").url_patterns if p.name == name)
@@ -42,7 +42,17 @@ def test_nobody_is_let_in_without_signing_in(address, client, name):
 
 @pytest.mark.parametrize("person", ["owner", "colleague"])
 @pytest.mark.parametrize(
-    "name", ["graders", "new_grader", "build_grader", "build_dimensions", "grader", "edit_grader", "export_grader"]
+    "name",
+    [
+        "graders",
+        "new_grader",
+        "build_grader",
+        "build_dimensions",
+        "grader",
+        "edit_grader",
+        "export_grader",
+        "take_grader",
+    ],
 )
 def test_owner_and_colleague_see_every_page(request, address, client_of, person, name):
     assert client_of(request.getfixturevalue(person)).get(address(name)).status_code == 200

@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from graders_app.batch import BatchReport, grade_file
 from graders_app.core.errors import GraderError
 from graders_app.core.evaluate import JailUnavailable, open_grader
-from graders_app.documents import read_object
 from graders_app.lines import UNREADABLE
+from graders_app.management.reading import read_document_file, unreadable
 from graders_app.side_by_side import WorkerLost
 from graders_app.trial import no_judge
 from rft_project.jobs.terminal import WRONG_USAGE, progress_bar, refuse_clash, replacing
@@ -46,7 +46,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         inputs = [options["file"], options["grader"]]
         refuse_clash(inputs, [options[name] for name in ("out", "report") if options[name]])
-        config, workers = _document(options["grader"]), options["workers"]
+        config, workers = read_document_file(options["grader"]), options["workers"]
         if workers is not None and workers < 1:
             raise CommandError("--workers must be at least 1.", returncode=WRONG_USAGE)
         try:
@@ -65,7 +65,7 @@ class Command(BaseCommand):
         try:
             source = path.open("rb")
         except OSError as error:
-            raise CommandError(_unreadable(path, error), returncode=WRONG_USAGE) from None
+            raise CommandError(unreadable(path, error), returncode=WRONG_USAGE) from None
         with (
             source,
             open_grader(config, judge=no_judge) as grader,
@@ -75,25 +75,6 @@ class Command(BaseCommand):
             if workers is None:
                 workers = os.cpu_count() or 1 if size > SMALL else 1
             return grade_file(grader, source, target.write, bar, workers=workers)
-
-
-def _document(path: Path) -> JsonDict:
-    try:
-        return read_object(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise CommandError(_unreadable(path, error), returncode=WRONG_USAGE) from None
-    except UnicodeDecodeError:
-        raise CommandError(f"{path} is not UTF-8 text; give a grader document.", returncode=WRONG_USAGE) from None
-    except GraderError as error:
-        raise CommandError(f"{path}: {error}", returncode=WRONG_USAGE) from None
-
-
-def _unreadable(path: Path, error: OSError) -> str:
-    if path.is_dir():
-        return f"{path} is a folder; give a file."
-    return (
-        f"{path} does not exist; check the path." if not path.exists() else f"{path} can't be read: {error.strerror}."
-    )
 
 
 def _summary(report: BatchReport) -> str:
