@@ -65,7 +65,7 @@ _STAND_INS = {
 def modules(extra: tuple[str, ...], *, metrics: bool = True) -> dict[str, str]:
     """Path in the package without ``.py`` -> source: the runtime, ``extra`` of this folder, and the metrics' code."""
     engine = (*_ENGINE, *(_METRICS if metrics else ()))
-    found = {"__init__": f'"""Runs the grader that lies beside this folder. {_NOTICE}"""\n'}
+    found = {"__init__": f'"""Runs a grader.{_NOTICE if metrics else ""}"""\n'}
     found |= {name: _moved(_CORE / f"{name}.py") for name in engine}
     found |= {name: _moved(_CORE / "compiling" / f"{name}.py") for name in (*_RUNTIME, *extra)}
     if metrics:
@@ -81,7 +81,7 @@ def licences() -> dict[str, str]:
     return {f"LICENSE-{name}.txt": _licence(name) for name in ("rapidfuzz", "nltk")}
 
 
-_NOTICE = "Parts under rapidfuzz/ are MIT (Max Bachmann), under nltk/ Apache 2.0 (NLTK Project)."
+_NOTICE = " Parts under rapidfuzz/ are MIT (Max Bachmann), under nltk/ Apache 2.0 (NLTK Project)."
 
 
 def _moved(path: Path) -> str:
