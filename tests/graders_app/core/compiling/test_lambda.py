@@ -116,7 +116,8 @@ def test_python_has_no_environment_and_so_no_credentials(invoke):
 
 
 def test_python_that_ends_its_process_or_cannot_be_loaded_is_an_error_of_the_sample(invoke):
-    source = "import os\n\n\ndef grade(sample, item):\n    os._exit(3) if sample['output_text'] == '5' else None\n    return 1.0"
+    ending = "os._exit(3) if sample['output_text'] == '5' else None"
+    source = f"import os\n\n\ndef grade(sample, item):\n    {ending}\n    return 1.0"
     (answered,), log = invoke(lambda_zip(python(source)), [entry("4"), entry("5"), entry("4")])
     assert [sample["aggregate_reward_score"] for sample in answered] == [1.0, 0.0, 1.0]
     assert log[1]["errors"] == [{"kind": "python_grader_runtime_error", "component": "", "line": None}]
