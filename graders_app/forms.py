@@ -236,6 +236,6 @@ class TakeForm(StudioForm):
         label="Model that judges",
         required=False,
         max_length=200,
-        help_text="As the platform names it: gpt-4.1, or us.amazon.nova-premier-v1:0 on Bedrock.",
+        help_text="A platform's file needs it by its own name: gpt-4.1, or us.amazon.nova-premier-v1:0 on Bedrock.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )

@@ -73,10 +73,8 @@ def test_an_answer_object_is_reached_by_its_path(invoke):
 
 
 def test_the_last_answer_is_graded_and_what_came_before_is_the_prompt(invoke):
-    source = (
-        'def grade(sample, item):\n    return len(item["messages"]) == 3 and item["user_message"] == "And 3+3?" or 0.0'
-    )
-    source = source.replace("return ", "return 1.0 if ").replace(" or 0.0", " else 0.0")
+    right = 'len(item["messages"]) == 3 and item["user_message"] == "And 3+3?"'
+    source = f"def grade(sample, item):\n    return 1.0 if {right} else 0.0"
     turns = [QUESTION, {"role": "assistant", "content": "4"}, {"role": "user", "content": "And 3+3?"}]
     (answered,), _log = invoke(
         lambda_zip(python(source)), [{"id": "1", "messages": [*turns, {"role": "assistant", "content": "6"}]}]
