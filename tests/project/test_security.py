@@ -40,7 +40,7 @@ PAGES = {
     "datasets:topic", "datasets:topic_sources", "datasets:export_topics",
     "datasets:exports", "datasets:export", "datasets:download_export", "datasets:export_work",
     "graders:graders", "graders:new_grader", "graders:build_grader", "graders:build_dimensions", "graders:grader",
-    "graders:edit_grader", "graders:export_grader",
+    "graders:edit_grader", "graders:export_grader", "graders:take_grader",
     "wizard:runs", "wizard:new_run", "wizard:run", "wizard:split", "wizard:grader", "wizard:dry_run", "wizard:train",
     "wizard:results", "wizard:playground", "wizard:report", "wizard:dry_run_work", "wizard:training",
     "wizard:attack", "wizard:rate", "wizard:comparison", "wizard:sending",
