@@ -110,9 +110,12 @@ def test_a_judge_is_attacked_with_few_answers_and_paid_for_once(graded_run, sett
         drain()
 
         assert len(chat.asked) == asked > 0
+        logged = [item.trace.output_messages for item in graded_run.snapshot.items.all()]
+        shown = " ".join(str(body["messages"]) for body in chat.asked)
+        assert not [m for messages in logged for m in messages if len(m["content"]) > 30 and m["content"] in shown]
     panel = attack_panel(graded_run)
     assert max(cheat.tried for cheat in panel.summary.cheats) == 3
-    # this judge gives everything the same, so whatever is said pays as well as the logged answers
+    # this judge gives everything the same, so whatever is said pays as well as the right answers
     assert panel.fooled == panel.summary.cheats
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from datasets_app.consent import refuse_unasked
 from datasets_app.core.rows import item_of
 from datasets_app.models import SnapshotItem
@@ -9,10 +11,11 @@ from graders_app.core.attacks import AttackReport, CheatResult, run_attack
 from graders_app.core.cheats import Case
 from graders_app.core.evaluate import GraderError, JailUnavailable
 from graders_app.judging import asks_a_judge, open_for
+from rft_project.connections.services import is_own_engine
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
 from rft_project.platforms.types import text_of
-from wizard_app.attacking import about_attack, mark_of
+from wizard_app.attacking import about_attack, judge_connection, mark_of
 from wizard_app.core.digests import digest_ids
 from wizard_app.models import Attack, RFTJob
 from wizard_app.schemas import AttackSummary, FooledBy
@@ -29,6 +32,9 @@ def run_attack_job(ctx: JobContext) -> AttackSummary:
     refuse_unasked(about_attack(run))
     mark, judged = mark_of(run), asks_a_judge(run.grader_config)
     cases = _cases(run, CASES_JUDGED if judged else CASES)
+    judge = judge_connection(run)
+    if judge is not None and not is_own_engine(judge):  # nobody was asked about what was logged of the answers
+        cases = [replace(case, answer="", tools=[]) for case in cases]
 
     def at(done: int, total: int) -> None:
         ctx.progress.begin("Trying cheats", done=done, total=total)
