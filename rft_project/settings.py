@@ -142,6 +142,7 @@ JOB_HANDLERS = {
     "export": "datasets_app.jobs.run_export",
     "attack": "wizard_app.jobs.run_attack_job",
     "dry_run": "wizard_app.jobs.run_dry_run",
+    "repeats": "wizard_app.jobs.run_repeats",
     "train": "wizard_app.jobs.run_train",
     "evaluate": "wizard_app.jobs.run_evaluate",
 }

@@ -42,7 +42,7 @@ class Queue:
 
 def queue_for(run: RFTJob, person: Any) -> Queue:
     """About thirty answers of the dry run, spread over scores and topics; the same for everybody who rates."""
-    rollouts = _scored(run)
+    rollouts = scored_answers(run)
     topics = dict(run.snapshot.items.values_list("pk", "topic")) if run.snapshot is not None else {}
     chosen = choose_for_rating(
         [rollout.reward or 0.0 for rollout in rollouts],
@@ -87,7 +87,7 @@ def calibration_of(run: RFTJob) -> Calibration:
     for rollout, step, person in Rating.objects.filter(rollout__run=run).values_list("rollout", "step", "by"):
         ratings[rollout].append(step)
         people.add(person)
-    rated = [rollout for rollout in _scored(run) if rollout.pk in ratings] if ratings else []
+    rated = [rollout for rollout in scored_answers(run) if rollout.pk in ratings] if ratings else []
     if len(rated) < 2:
         return Calibration(None, rated, len(people))
     steps = [round(fmean(ratings[rollout.pk])) for rollout in rated]
@@ -96,7 +96,7 @@ def calibration_of(run: RFTJob) -> Calibration:
     return Calibration(measure_agreement(rewards, steps, seed=run.seed), rated, len(people))
 
 
-def _scored(run: RFTJob) -> list[Rollout]:
+def scored_answers(run: RFTJob) -> list[Rollout]:
     """The dry run's answers that the grader of today has scored, in an order that stays."""
     stored = run.steps.filter(step=flow.DRY_RUN, finished_at__isnull=False).first()
     if stored is None or run.grader_config is None:

@@ -104,6 +104,23 @@ class Attack(models.Model):
         return f"attack on the grader of {self.run}"
 
 
+class Repeats(models.Model):
+    """A judge asked the same again: ``spread`` is the mean standard deviation of its scores for one answer, over
+    ``answers`` of them; None until that has ended. ``mark`` as in ``Attack``."""
+
+    run = models.OneToOneField(RFTJob, models.CASCADE, related_name="repeats")
+    mark = models.CharField(max_length=32, blank=True)
+    spread = models.FloatField(null=True)
+    answers = models.PositiveIntegerField(default=0)
+    job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True)
+
+    class Meta:
+        verbose_name_plural = "repeats"
+
+    def __str__(self) -> str:
+        return f"repeated questions to the judge of {self.run}"
+
+
 class Rollout(models.Model):
     """One answer of one model to one prompt, and its score.
 

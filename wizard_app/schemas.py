@@ -72,6 +72,11 @@ class AttackSummary(Stored):
     cheats: list[FooledBy]
 
 
+class RepeatsSummary(Stored):
+    spread: float
+    answers: int
+
+
 class DryRunParams(Stored):
     """``size`` prompts, ``answers`` from the base model to each. ``max_tokens`` None: from the references' lengths."""
 

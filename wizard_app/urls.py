@@ -22,6 +22,7 @@ urlpatterns = [
     # live regions: path, view, URL name, partial and DOM id are one word
     path("<int:pk>/regions/attack/", regions.attack, name="attack"),
     path("<int:pk>/regions/dry_run_work/", regions.dry_run_work, name="dry_run_work"),
+    path("<int:pk>/regions/repeats/", regions.repeats, name="repeats"),
     path("<int:pk>/regions/training/", regions.training, name="training"),
     path("<int:pk>/regions/comparison/", regions.comparison, name="comparison"),
     # commands: POST only
@@ -30,6 +31,8 @@ urlpatterns = [
     path("<int:pk>/do/trial/", commands.do_trial, name="do_trial"),
     path("<int:pk>/do/attack/", commands.do_attack, name="do_attack"),
     path("<int:pk>/do/stop-attack/", commands.do_stop_attack, name="do_stop_attack"),
+    path("<int:pk>/do/repeats/", commands.do_repeats, name="do_repeats"),
+    path("<int:pk>/do/stop-repeats/", commands.do_stop_repeats, name="do_stop_repeats"),
     path("<int:pk>/do/rate/", commands.do_rate, name="do_rate"),
     path("<int:pk>/do/unrate/", commands.do_unrate, name="do_unrate"),
     path("<int:pk>/do/dry-run/", commands.do_dry_run, name="do_dry_run"),

@@ -41,6 +41,7 @@ PAGES = {
     "training": 303,
     "comparison": 303,
     "attack": 303,
+    "repeats": 303,
 }
 
 

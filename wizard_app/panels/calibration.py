@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from graders_app.core.agreement import FEWEST, Agreement, Interval
+from graders_app.judging import asks_a_judge
+from rft_project.jobs.models import Job
 from rft_project.platforms.types import last_user_text
+from rft_project.web.text import plural
 from wizard_app.calibration import Calibration, Queue, calibration_of, queue_for
 from wizard_app.items import reference_text
-from wizard_app.models import RFTJob, Rollout
+from wizard_app.models import Repeats, RFTJob, Rollout
+from wizard_app.repeating import found_repeats
 
 SCALE = ("Useless", "Poor", "Half right", "Good", "Perfect")
 TONES = {"good": "good", "fair": "warn", "poor": "bad", "open": "note"}
@@ -82,6 +86,45 @@ class RatePanel:
     @property
     def kappa(self) -> str:
         return _range(self.agreement.kappa) if self.agreement else ""
+
+
+NOISY = 0.15  # spread of a judge's scores from which chance is as large as half a step of the scale
+
+
+@dataclass(frozen=True)
+class RepeatsPanel:
+    """Whether the judge agrees with itself; nothing to show where the grader asks none."""
+
+    run: RFTJob
+    asks: bool
+    found: Repeats | None
+
+    @property
+    def job(self) -> Job | None:
+        return self.found.job if self.found else None
+
+    @property
+    def is_live(self) -> bool:
+        return self.job is not None and self.job.is_live
+
+    @property
+    def version(self) -> int:
+        return self.job.version if self.job is not None else 0
+
+    @property
+    def sentence(self) -> str:
+        if self.found is None or self.found.spread is None:
+            return ""
+        asked = f"Asked three times about {plural(self.found.answers, 'answer')}, its scores differ by "
+        figure = f"{self.found.spread:.2f} on average"
+        if self.found.spread >= NOISY:
+            return f"{asked}{figure}: much of what it says is chance; give it clearer criteria or temperature 0."
+        return f"{asked}{figure}: it agrees with itself."
+
+
+def repeats_panel(run: RFTJob) -> RepeatsPanel:
+    asks = run.grader_config is not None and asks_a_judge(run.grader_config)
+    return RepeatsPanel(run, asks, found_repeats(run) if asks else None)
 
 
 def rate_panel(run: RFTJob, person: Any) -> RatePanel:

@@ -107,6 +107,7 @@ class DryRunPanel:
     samples: list[Sample]
     shapes: list[Shape]
     override: str
+    judge_tokens: int  # read and written by judges; 0 where none is asked
 
     @property
     def summary(self) -> DryRunSummary:
@@ -148,6 +149,7 @@ def dry_run_panel(run: RFTJob, tab: str = "lowest") -> DryRunPanel | None:
         samples=_samples(answers, result, tab),
         shapes=_shapes(answers, result),
         override=str(stored.params.get("override", "")),
+        judge_tokens=sum(rollout.judge_tokens for _item, rollout in answers),
     )
 
 

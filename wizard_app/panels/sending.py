@@ -25,9 +25,11 @@ from wizard_app.trying import model_of
 AGAIN = "again"  # the button that was pressed is the one that goes on with a failed job
 ATTACK = "attack"  # no step of its own: it stands on the grader's page
 TRIAL = "trial"  # likewise
+REPEATS = "repeats"  # on the page of ratings
 COMMANDS = {
     ATTACK: "do_attack",
     TRIAL: "do_trial",
+    REPEATS: "do_repeats",
     flow.DRY_RUN: "do_dry_run",
     flow.TRAIN: "do_train",
     flow.RESULTS: "do_compare",
@@ -68,13 +70,13 @@ def sending_panel(run: RFTJob, step: str, asked: Mapping[str, str]) -> SendingPa
     action = reverse(f"wizard:{COMMANDS[step]}", args=[run.pk])
     if AGAIN in asked:
         action = reverse("wizard:do_again", args=[run.pk, step])
-    page = flow.GRADER if step in (ATTACK, TRIAL) else step
+    page = {ATTACK: flow.GRADER, TRIAL: flow.GRADER, REPEATS: "rate"}.get(step, step)
     return SendingPanel(run, question, action, fields, reverse(f"wizard:{page}", args=[run.pk]))
 
 
 def _connection(run: RFTJob, step: str, model: str, how: str) -> Connection | None:
     """The one that was chosen with the model of a dry run, else the run's; the training's where it was trained."""
-    if step == ATTACK or (step == TRIAL and how != SAMPLED):
+    if step in (ATTACK, REPEATS) or (step == TRIAL and how != SAMPLED):
         return judge_connection(run)
     if step == TRIAL:
         try:

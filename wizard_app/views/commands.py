@@ -13,11 +13,12 @@ from rft_project.jobs.services import request_cancel
 from rft_project.platforms.errors import PlatformError
 from rft_project.web.http import Request
 from rft_project.web.regions import region
-from wizard_app import access, attacking, calibration, flow, forms, grading, services, trying
+from wizard_app import access, attacking, calibration, flow, forms, grading, repeating, services, trying
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
+from wizard_app.panels.calibration import repeats_panel
 from wizard_app.panels.choices import grader_panel, model_choices, train_form
-from wizard_app.panels.sending import ATTACK, TRIAL, question_url
+from wizard_app.panels.sending import ATTACK, REPEATS, TRIAL, question_url
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
 
 REFUSALS = (services.Refused, PlatformError, GraderError)
@@ -92,6 +93,26 @@ def do_stop_attack(request: Request, pk: int):
     if job is not None:
         request_cancel(job)
     return redirect(f"{reverse('wizard:grader', args=[pk])}#attack")
+
+
+@require_POST
+def do_repeats(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    try:
+        repeating.start_repeats(run, by=request.user, agreed=request.POST.get("agreed", ""))
+    except Unasked:
+        return redirect(question_url(run, REPEATS, request.POST))
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect("wizard:rate", pk)
+
+
+@require_POST
+def do_stop_repeats(request: Request, pk: int):
+    job = repeats_panel(access.run(request.user, pk)).job
+    if job is not None:
+        request_cancel(job)
+    return redirect("wizard:rate", pk)
 
 
 @require_POST

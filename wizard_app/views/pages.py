@@ -14,7 +14,7 @@ from wizard_app import playground as playing
 from wizard_app.models import RFTJob
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
-from wizard_app.panels.calibration import rate_panel, trust_sentence
+from wizard_app.panels.calibration import rate_panel, repeats_panel, trust_sentence
 from wizard_app.panels.choices import grader_panel, model_choices, split_panel, train_form
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
 from wizard_app.panels.results import results_panel
@@ -120,7 +120,7 @@ def playground(request: Request, pk: int):
 @require_GET
 def rate(request: Request, pk: int):
     run = access.run(request.user, pk)
-    context = {**frame.page(run, flow.DRY_RUN), "panel": rate_panel(run, request.user)}
+    context = {**frame.page(run, flow.DRY_RUN), "panel": rate_panel(run, request.user), "repeats": repeats_panel(run)}
     return render(request, "wizard_app/rate.html", context)
 
 

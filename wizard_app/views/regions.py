@@ -8,6 +8,7 @@ from rft_project.web.http import Request
 from rft_project.web.regions import Work, work_region
 from wizard_app import access
 from wizard_app.panels.attack import attack_panel
+from wizard_app.panels.calibration import repeats_panel
 from wizard_app.panels.dry_run import work_panel
 from wizard_app.panels.results import results_panel
 from wizard_app.panels.training import training_panel
@@ -27,6 +28,12 @@ def attack(request: Request, pk: int):
 def dry_run_work(request: Request, pk: int):
     panel = work_panel(access.run(request.user, pk))
     return _of_step(request, pk, "wizard_app/_dry_run_work.html", panel, "dry_run")
+
+
+@require_GET
+def repeats(request: Request, pk: int):
+    panel = repeats_panel(access.run(request.user, pk))
+    return _of_step(request, pk, "wizard_app/_repeats.html", panel, "rate")
 
 
 @require_GET
