@@ -65,7 +65,7 @@ def test_pages_fit_every_screen_and_break_no_policy(browser, live_server, sessio
 
 def test_a_connection_is_added_checked_and_deleted(browser, live_server, session, emulator):
     page = visit(browser, live_server, session, reverse("connections:connections"))
-    page.get_by_role("link", name="Add OpenAI").click()
+    page.get_by_role("link", name="Add OpenAI", exact=True).click()
     page.get_by_label("Name").fill("Second account")
     page.get_by_label("API key").fill(emulator.key)
     page.get_by_label("Address").fill(emulator.url)

@@ -147,12 +147,12 @@ class Walk:
     def test_on_sample(self, answer: str, *, look: bool = True) -> str:
         """Score an answer to the first record; the score as shown."""
         sample = self.page.locator("#trial .sample").first
-        sample.get_by_label("Answer to score").fill(answer)
+        sample.get_by_label("Your answer").fill(answer)
         with self.page.expect_response(lambda response: response.url.endswith("/do/trial/")):
-            sample.get_by_role("button", name="Score").click()
+            sample.get_by_role("button", name="Score", exact=True).click()
         score = sample.locator(".score")
         expect(score).to_be_visible(timeout=SOON)
-        expect(sample.get_by_label("Answer to score")).to_have_value(answer)
+        expect(sample.get_by_label("Your answer")).to_have_value(answer)
         if look:
             self.look("grader-trial")
         return score.inner_text()
