@@ -95,7 +95,10 @@ def lambda_zip(config: JsonDict, *, judge_model: str = "") -> bytes:
     _refuse_libraries(parse_grader(document))
     files = {f"{PACKAGE}/{path}.py": text for path, text in modules(LAMBDA_MODULES).items()}
     files |= licences()
-    files |= {"lambda_function.py": _ENTRY, "grader.json": json.dumps(document, ensure_ascii=False, indent=2) + "\n"}
+    files |= {
+        "lambda_function.py": _ENTRY,
+        "grader.json": json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n",
+    }
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
         for name in sorted(files):
@@ -121,7 +124,7 @@ def python_file(config: JsonDict) -> str:
     lines = [
         f'"""{_heading(spec.name)}\n\n{_USAGE}\n"""',
         "\nimport importlib.abc\nimport importlib.util\nimport json\nimport sys\n",
-        f"GRADER = {_literal(json.dumps(config, ensure_ascii=True, indent=2))}\n",
+        f"GRADER = {_literal(json.dumps(config, ensure_ascii=True, indent=2, sort_keys=True))}\n",
         "_SOURCES = {",
         *(f"    {path!r}: {_literal(text)}," for path, text in modules(FILE_MODULES, metrics=metrics).items()),
         "}",
