@@ -97,7 +97,7 @@ def lambda_zip(config: JsonDict, *, judge_model: str = "") -> bytes:
     files |= licences()
     files |= {
         "lambda_function.py": _ENTRY,
-        "grader.json": json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True) + "\n",
+        "grader.json": json.dumps(document, ensure_ascii=False, indent=2) + "\n",
     }
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
@@ -124,7 +124,7 @@ def python_file(config: JsonDict) -> str:
     lines = [
         f'"""{_heading(spec.name)}\n\n{_USAGE}\n"""',
         "\nimport importlib.abc\nimport importlib.util\nimport json\nimport sys\n",
-        f"GRADER = {_literal(json.dumps(config, ensure_ascii=True, indent=2, sort_keys=True))}\n",
+        f"GRADER = {_literal(json.dumps(config, ensure_ascii=True, indent=2))}\n",
         "_SOURCES = {",
         *(f"    {path!r}: {_literal(text)}," for path, text in modules(FILE_MODULES, metrics=metrics).items()),
         "}",
