@@ -89,12 +89,14 @@ def drop_orphan_results(trace: Trace) -> tuple[Trace, str]:
     messages = _messages(trace)
     for message in messages:
         if isinstance(message, dict):
-            waiting.update(call["id"] for call in tool_calls_of(message) if isinstance(call.get("id"), str))
+            opened = {call["id"] for call in tool_calls_of(message) if isinstance(call.get("id"), str)}
             if message.get("role") == "tool":
                 named = message.get("tool_call_id")
-                if not isinstance(named, str) or named not in waiting:
-                    continue
-                waiting.discard(named)
+                if not isinstance(named, str) or named not in waiting | opened:
+                    continue  # what it opens itself goes with it
+                waiting = (waiting | opened) - {named}
+            else:
+                waiting |= opened
         kept.append(message)
     dropped = len(messages) - len(kept)
     if not dropped:

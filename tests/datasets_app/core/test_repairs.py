@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datasets_app.core.records import Trace
@@ -110,6 +110,13 @@ messages = st.lists(
 
 
 @given(messages, st.none() | any_json)
+@example(
+    [
+        {"role": "tool", "content": None, "tool_call_id": "c2", "tool_calls": [{"id": "c1"}]},
+        {"role": "tool", "content": None, "tool_call_id": "c1"},
+    ],
+    None,
+)
 def test_repairs_touch_nothing_given_and_settle_at_once(found, output):
     trace = of(*found, output=output)
     before = copy.deepcopy(trace)
