@@ -7,15 +7,13 @@ from typing import Any
 from django.db import transaction
 
 from datasets_app import consent
-from datasets_app.consent import Question
 from graders_app.judging import asks_a_judge
-from rft_project.connections.models import Connection
-from rft_project.connections.services import with_role
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import enqueue
 
 from .core.digests import digest
 from .models import Attack, RFTJob
+from .receivers import about_judge, judge_connection
 from .services import Refused
 
 
@@ -24,26 +22,13 @@ def mark_of(run: RFTJob) -> str:
     return digest([run.grader_config, run.frozen.content_hash])
 
 
-def judge_connection(run: RFTJob) -> Connection | None:
-    """Where the cheats of an attack are shown to a judge; None where nobody is asked."""
-    if run.grader_config is None or not asks_a_judge(run.grader_config):
-        return None
-    return with_role(run.workspace, "judge")
-
-
-def about_attack(run: RFTJob) -> Question | None:
-    """What somebody has to answer before the judge is shown records, None where there is nothing to ask."""
-    judge = judge_connection(run)
-    return consent.about_snapshot(run.frozen, judge) if judge is not None else None
-
-
 def start_attack(run: RFTJob, *, by: Any, agreed: str = "") -> Job:
     """Queue the attack; asking twice finds the one at work. Raises Refused, and Unasked as ``ask_first`` does."""
     if run.snapshot is None or run.grader_config is None:
         raise Refused("Split the dataset and choose a grader first.")
     if asks_a_judge(run.grader_config) and judge_connection(run) is None:
         raise Refused("This grader asks a judge; name a judge model with one of the connections first.")
-    consent.ask_first(about_attack(run), agreed=agreed, by=by)
+    consent.ask_first(about_judge(run), agreed=agreed, by=by)
     with transaction.atomic():
         job = enqueue("attack", {"run": run.pk}, lock_key=f"run:{run.pk}:attack", by=by, unit="answers")
         Attack.objects.update_or_create(run=run, defaults={"job": job})

@@ -13,11 +13,22 @@ from rft_project.connections.services import with_role
 from .models import RFTJob
 
 
+def judge_connection(run: RFTJob) -> Connection | None:
+    """Where answers are shown to a judge; None where the grader asks none, or nobody named one."""
+    if run.grader_config is None or not asks_a_judge(run.grader_config):
+        return None
+    return with_role(run.workspace, "judge")
+
+
+def about_judge(run: RFTJob) -> Question | None:
+    """What somebody has to answer before the judge is shown records, None where there is nothing to ask."""
+    judge = judge_connection(run)
+    return consent.about_snapshot(run.frozen, judge) if judge is not None else None
+
+
 def receivers(run: RFTJob, connection: Connection) -> list[Connection]:
     """``connection`` first; each once."""
-    judge = None
-    if run.grader_config is not None and asks_a_judge(run.grader_config):
-        judge = with_role(run.workspace, "judge")
+    judge = judge_connection(run)
     return [connection] if judge is None or judge == connection else [connection, judge]
 
 

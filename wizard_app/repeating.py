@@ -11,9 +11,10 @@ from graders_app.judging import asks_a_judge
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import enqueue
 
-from .attacking import about_attack, judge_connection, mark_of
+from .attacking import mark_of
 from .calibration import scored_answers
 from .models import Repeats, RFTJob
+from .receivers import about_judge, judge_connection
 from .services import Refused
 
 
@@ -25,7 +26,7 @@ def start_repeats(run: RFTJob, *, by: Any, agreed: str = "") -> Job:
         raise Refused("This grader asks no judge: the same answer always gets the same score.")
     if judge_connection(run) is None:
         raise Refused("This grader asks a judge; name a judge model with one of the connections first.")
-    consent.ask_first(about_attack(run), agreed=agreed, by=by)
+    consent.ask_first(about_judge(run), agreed=agreed, by=by)
     with transaction.atomic():
         job = enqueue("repeats", {"run": run.pk}, lock_key=f"run:{run.pk}:repeats", by=by, unit="answers")
         Repeats.objects.update_or_create(run=run, defaults={"job": job})

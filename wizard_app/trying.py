@@ -17,11 +17,10 @@ from rft_project.connections.models import Connection
 from rft_project.connections.services import local_connection, platform_for
 from rft_project.platforms.types import JsonDict, SampleRequest, text_of
 
-from .attacking import about_attack
 from .forms import LOGGED, SAMPLED
 from .items import allowed_answers, answer_tokens
 from .models import RFTJob
-from .receivers import ask_first
+from .receivers import about_judge, ask_first
 from .services import Refused, trainable
 
 
@@ -48,7 +47,7 @@ def try_answer(run: RFTJob, item_pk: int, how: str, typed: str, *, agreed: str, 
     if how == SAMPLED:
         whose, answer, calls = _sample(run, item, agreed=agreed, by=by)
     else:
-        consent.ask_first(about_attack(run), agreed=agreed, by=by)
+        consent.ask_first(about_judge(run), agreed=agreed, by=by)
         logged = _logged(item)
         whose, answer, calls = ("The logged answer", *logged) if how == LOGGED else ("Your answer", typed, [])
     spec = parse_grader(run.grader_config)

@@ -15,9 +15,10 @@ from rft_project.connections.services import is_own_engine
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
 from rft_project.platforms.types import text_of
-from wizard_app.attacking import about_attack, judge_connection, mark_of
+from wizard_app.attacking import mark_of
 from wizard_app.core.digests import digest_ids
 from wizard_app.models import Attack, RFTJob
+from wizard_app.receivers import about_judge, judge_connection
 from wizard_app.schemas import AttackSummary, FooledBy
 
 CASES, CASES_JUDGED = 200, 30  # records attacked with; a judge costs money or time per answer
@@ -29,7 +30,7 @@ def run_attack_job(ctx: JobContext) -> AttackSummary:
     run = RFTJob.objects.select_related("snapshot", "workspace", "dataset").get(pk=ctx.params["run"])
     if run.snapshot is None or run.grader_config is None:
         raise JobFailed("The run has no split or grader any more; go back and choose them.", "incomplete")
-    refuse_unasked(about_attack(run))
+    refuse_unasked(about_judge(run))
     mark, judged = mark_of(run), asks_a_judge(run.grader_config)
     cases = _cases(run, CASES_JUDGED if judged else CASES)
     judge = judge_connection(run)

@@ -9,9 +9,10 @@ from graders_app.core.evaluate import GraderError, JailUnavailable, make_sample
 from graders_app.judging import open_for
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
-from wizard_app.attacking import about_attack, mark_of
+from wizard_app.attacking import mark_of
 from wizard_app.calibration import scored_answers
 from wizard_app.models import Repeats, RFTJob
+from wizard_app.receivers import about_judge
 from wizard_app.schemas import RepeatsSummary
 
 ANSWERS = 12  # spread over the scores
@@ -23,7 +24,7 @@ def run_repeats(ctx: JobContext) -> RepeatsSummary:
     run = RFTJob.objects.select_related("snapshot", "workspace", "dataset").get(pk=ctx.params["run"])
     if run.snapshot is None or run.grader_config is None:
         raise JobFailed("The run has no split or grader any more; go back and choose them.", "incomplete")
-    refuse_unasked(about_attack(run))
+    refuse_unasked(about_judge(run))
     rollouts = scored_answers(run)
     chosen = choose_for_rating([r.reward or 0.0 for r in rollouts], [""] * len(rollouts), count=ANSWERS, seed=run.seed)
     asked = [rollouts[at] for at in chosen]

@@ -14,11 +14,10 @@ from datasets_app.consent import Question
 from rft_project.connections.models import Connection
 from rft_project.platforms.errors import PlatformError
 from wizard_app import flow
-from wizard_app.attacking import judge_connection
 from wizard_app.attempts import as_trained
 from wizard_app.forms import SAMPLED
 from wizard_app.models import RFTJob
-from wizard_app.receivers import question_about
+from wizard_app.receivers import judge_connection, question_about
 from wizard_app.services import Refused
 from wizard_app.trying import model_of
 
