@@ -164,7 +164,7 @@ def _advice(verdict: str, count: int, rank: Interval, bias: float, ratings: Sequ
         return "All answers got the same rating, so agreement cannot be measured: rate answers that differ."
     if verdict == "open":
         return f"{count} ratings are too few to tell: rate about {WANTED}."
-    figures = f"rank correlation {rank.value:.2f}, at least {rank.low:.2f}"
+    figures = f"rank correlation {rank.value:.2f}, at least {rank.low:.2f}".replace("-", "−")
     if verdict == "good":
         return f"The grader ranks answers as you do ({figures}): it can be trained on."
     if rank.value >= GOOD and count < WANTED:
