@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.engine.process import Engine
 
@@ -17,14 +18,17 @@ def metric_steps(engine: Engine, job_id: str) -> list[int]:
     return [event["data"]["step"] for event in engine.events(job_id) if event["type"] == "metrics"]
 
 
-def gone(pid: int) -> bool:
-    """Within two seconds."""
-    for _ in range(20):
+def gone(pid: int, within: float = 10.0) -> bool:
+    """Whether a process ended within so many seconds; one that waits to be reaped has ended (state ``Z``)."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+        except OSError:
             return True
-        time.sleep(0.1)
+        if stat.rpartition(b")")[2].split()[0] in (b"Z", b"X"):
+            return True
+        time.sleep(0.05)
     return False
 
 
