@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol
 
 from pydantic import BaseModel
 
+from .journal import UNKEPT, Journal
 from .types import (
     Capabilities,
     Checkpoint,
@@ -37,8 +38,12 @@ class Platform(Protocol):
 
     def embed(self, texts: list[str], model: str = "") -> list[list[float]]: ...
 
-    def start_training(self, request: TrainingRequest) -> Handle:
-        """Start a job, or find the one already started with ``request.key``."""
+    def start_training(self, request: TrainingRequest, journal: Journal = UNKEPT) -> Handle:
+        """Start a job, or find the one already started with ``request.key``.
+
+        Uploads and the start go through ``journal``. Raises Unknown while it cannot be told whether an earlier call
+        took effect: wait, then call it again.
+        """
 
     def find_training(self, key: str) -> Handle | None:
         """The job an earlier start with this key made, if the platform knows one."""
@@ -52,9 +57,21 @@ class Platform(Protocol):
     def cancel_training(self, handle: Handle) -> None:
         """Idempotent."""
 
-    def deploy(self, request: DeployRequest) -> Handle: ...
+    def pause_training(self, handle: Handle) -> None:
+        """Idempotent. Raises NotSupported where ``Capabilities.pause`` is false."""
+
+    def resume_training(self, handle: Handle) -> None:
+        """Idempotent. Raises NotSupported where ``Capabilities.pause`` is false."""
+
+    def deploy(self, request: DeployRequest, journal: Journal = UNKEPT) -> Handle:
+        """Make a tuned model callable, or find the deployment already asked for with ``request.key``. It may take
+        minutes until ``deployment`` says SUCCEEDED. Raises Unknown as ``start_training`` does."""
 
     def deployment(self, handle: Handle) -> DeploymentStatus: ...
 
     def undeploy(self, handle: Handle) -> None:
         """Idempotent."""
+
+    def promote(self, handle: Handle, model: str) -> None:
+        """Put ``model`` behind an existing deployment; a roll-back is the same with the model before. Idempotent.
+        Raises NotSupported where ``Capabilities.promote`` is false."""

@@ -7,6 +7,7 @@ from typing import ClassVar, NoReturn
 from pydantic import Field
 
 from .errors import NotSupported, PlatformError
+from .journal import UNKEPT, Journal
 from .openai_protocol import OpenAIProtocol, ProtocolCredentials
 from .types import (
     Capabilities,
@@ -52,13 +53,13 @@ class CompatiblePlatform(OpenAIProtocol):
     def default_embedding_model(self) -> str:
         raise PlatformError("Name the model that embeds: this server has no usual one.")
 
-    def start_training(self, request: TrainingRequest) -> Handle:
+    def start_training(self, request: TrainingRequest, journal: Journal = UNKEPT) -> Handle:
         return self._trains_nothing()
 
     def find_training(self, key: str) -> None:
         return None
 
-    def deploy(self, request: DeployRequest) -> Handle:
+    def deploy(self, request: DeployRequest, journal: Journal = UNKEPT) -> Handle:
         return self._trains_nothing()
 
     def deployment(self, handle: Handle) -> DeploymentStatus:

@@ -12,7 +12,8 @@ class PlatformError(Exception):
     """Something a platform refused or failed to do; ``str(error)`` is a sentence for people.
 
     ``retryable``: the same call may work later. ``retry_after``: seconds the platform asked us to wait.
-    ``code``: its own error code, for support. ``status``: the HTTP status, if there was one.
+    ``code``: its own error code, for support. ``status``: the HTTP status, if there was one. ``remedy``: text to copy
+    that would help, such as a missing policy; '' where there is none.
     """
 
     def __init__(
@@ -23,12 +24,14 @@ class PlatformError(Exception):
         retry_after: float | None = None,
         code: str = "",
         status: int | None = None,
+        remedy: str = "",
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
         self.code = code
         self.status = status
+        self.remedy = remedy
 
 
 class NotSupported(PlatformError):

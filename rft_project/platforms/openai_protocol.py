@@ -15,7 +15,8 @@ import httpx2
 import openai
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from .errors import PlatformError, Unknown
+from .errors import NotSupported, PlatformError
+from .journal import UNKEPT, Journal, Send
 from .openai_errors import translate, unreadable
 from .openai_values import checkpoint_of, event_of, sample_of, status_of
 from .types import (
@@ -123,6 +124,10 @@ class OpenAIProtocol:
             method["response_format"] = request.response_format
         return method
 
+    def job_arguments(self, request: TrainingRequest) -> JsonDict:
+        """Arguments of a platform's own for the call that creates a job."""
+        return {}
+
     def default_embedding_model(self) -> str:
         raise NotImplementedError
 
@@ -156,56 +161,52 @@ class OpenAIProtocol:
             vectors.extend(found)
         return vectors
 
-    def start_training(self, request: TrainingRequest) -> Handle:
-        """Looks for a job with this key first, and once more after a start that ended without a clear answer.
-
-        Raises Unknown where even that finds none: it may still appear, so wait before starting again.
-        """
-        found = self.find_training(request.key)
-        if found is not None:
-            return found
-        train = self._uploaded(request, "train", request.train_rows)
-        valid = self._uploaded(request, "valid", request.valid_rows)
-        method: Any = {"type": "reinforcement", "reinforcement": self.reinforcement(request)}
-        arguments: JsonDict = {"suffix": request.suffix} if request.suffix else {}
+    def start_training(self, request: TrainingRequest, journal: Journal = UNKEPT) -> Handle:
         create = self._client.fine_tuning.jobs.with_raw_response.create
-        try:
-            job = self._json(
-                "starting training",
-                lambda: create(
-                    model=request.model,
-                    training_file=train,
-                    validation_file=valid,
-                    method=method,
-                    seed=request.seed,
-                    metadata={KEY: request.key},
-                    **arguments,
-                ),
-                spending=True,
-            )
-            return self._read("starting training", lambda: Handle(id=job["id"]), spending=True)
-        except Unknown as error:
-            made = self._looked_up(request.key)
-            if made is None:
-                raise error
-            return made
+
+        def prepare() -> Send:
+            arguments = self._job(request, journal)
+
+            def send() -> str:
+                job = self._json("starting training", lambda: create(**arguments), spending=True)
+                return str(self._read("starting training", lambda: job["id"], spending=True))
+
+            return send
+
+        made = journal.once(
+            "start",
+            digest_of(request.model_dump(mode="json")),
+            prepare=prepare,
+            find=lambda: self._jobs_with(request.key),
+            discard=lambda job: self.cancel_training(Handle(id=job)),
+        )
+        return Handle(id=made)
+
+    def _job(self, request: TrainingRequest, journal: Journal) -> JsonDict:
+        """Arguments of the call that creates the job; uploads the rows."""
+        return {
+            "model": request.model,
+            "training_file": self._uploaded(request, "train", request.train_rows, journal),
+            "validation_file": self._uploaded(request, "valid", request.valid_rows, journal),
+            "method": {"type": "reinforcement", "reinforcement": self.reinforcement(request)},
+            "seed": request.seed,
+            "metadata": {KEY: request.key},
+            **({"suffix": request.suffix} if request.suffix else {}),
+            **self.job_arguments(request),
+        }
 
     def find_training(self, key: str) -> Handle | None:
-        """The oldest job that carries ``key``. The list is checked here too: not every server knows the filter."""
-        found = None
+        found = self._jobs_with(key)
+        return Handle(id=found[0]) if found else None
+
+    def _jobs_with(self, key: str) -> list[str]:
+        """Jobs that carry ``key``, oldest first. The list is checked here too: not every server knows the filter."""
         listing = self._client.fine_tuning.jobs.with_raw_response.list
         pages = self._pages("looking for the training job", lambda **page: listing(metadata={KEY: key}, **page))
-        for job in pages:
-            if isinstance(job.get("metadata"), dict) and job["metadata"].get(KEY) == key:
-                found = Handle(id=str(job["id"]))
-        return found
-
-    def _looked_up(self, key: str) -> Handle | None:
-        """After an unclear answer: a failing lookup changes nothing about that."""
-        try:
-            return self.find_training(key)
-        except PlatformError:
-            return None
+        newest_first = [
+            str(job["id"]) for job in pages if isinstance(job.get("metadata"), dict) and job["metadata"].get(KEY) == key
+        ]
+        return newest_first[::-1]
 
     def training(self, handle: Handle) -> TrainingStatus:
         retrieve = self._client.fine_tuning.jobs.with_raw_response.retrieve
@@ -236,7 +237,13 @@ class OpenAIProtocol:
             if error.status not in (400, 409) or not self.training(handle).state.final:
                 raise
 
-    def deploy(self, request: DeployRequest) -> Handle:
+    def pause_training(self, handle: Handle) -> None:
+        raise NotSupported(f"{self.label} can't pause a training job; cancel it instead.")
+
+    def resume_training(self, handle: Handle) -> None:
+        raise NotSupported(f"{self.label} can't pause a training job, so there is none to go on with.")
+
+    def deploy(self, request: DeployRequest, journal: Journal = UNKEPT) -> Handle:
         """A tuned model answers at once; this only makes sure that it is there."""
         retrieve = self._client.models.with_raw_response.retrieve
         self._json("looking for the model", lambda: retrieve(request.model))
@@ -255,6 +262,9 @@ class OpenAIProtocol:
     def undeploy(self, handle: Handle) -> None:
         """Nothing to switch off: only the app stops using the model."""
 
+    def promote(self, handle: Handle, model: str) -> None:
+        raise NotSupported(f"{self.label} can't put another model behind a deployment; deploy that model instead.")
+
     # Shared by adapters
 
     def listed_models(self) -> list[JsonDict]:
@@ -270,21 +280,30 @@ class OpenAIProtocol:
         create = self._client.embeddings.with_raw_response.create
         return create(model=model, input=texts, encoding_format="float")
 
-    def _uploaded(self, request: TrainingRequest, part: str, rows: list[JsonDict]) -> str:
+    def _uploaded(self, request: TrainingRequest, part: str, rows: list[JsonDict], journal: Journal) -> str:
         """File id of the rows; the name says intent and content, so a second start finds the first one's upload."""
         lines = [{**row, "messages": self.messages(row.get("messages", []))} for row in rows]
         content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode("utf-8", "replace")
         digest = hashlib.sha256(content).hexdigest()[:16]
         name = f"{hashlib.sha256(request.key.encode()).hexdigest()[:16]}-{part}-{digest}.jsonl"
-        for file in self._pages("listing files", self._listed_files):
-            if file.get("filename") == name and file.get("bytes") == len(content):
-                return str(file["id"])
         create = self._client.files.with_raw_response.create
-        made = self._json(
-            f"uploading the {part} rows",
-            lambda: create(file=(name, content, "application/jsonl"), purpose="fine-tune", timeout=UPLOAD_TIMEOUT),
+
+        def send() -> str:
+            made = self._json(
+                f"uploading the {part} rows",
+                lambda: create(file=(name, content, "application/jsonl"), purpose="fine-tune", timeout=UPLOAD_TIMEOUT),
+                spending=True,
+            )
+            return str(self._read("uploading", lambda: made["id"], spending=True))
+
+        return journal.once(
+            f"upload {part}", digest, prepare=lambda: send, find=lambda: self._files_called(name, len(content))
         )
-        return self._read("uploading", lambda: str(made["id"]))
+
+    def _files_called(self, name: str, size: int) -> list[str]:
+        """Files of that name and size, oldest first."""
+        files = self._pages("listing files", self._listed_files)
+        return [str(f["id"]) for f in files if f.get("filename") == name and f.get("bytes") == size][::-1]
 
     def _listed_files(self, **page: Any) -> Any:
         return self._client.files.with_raw_response.list(purpose="fine-tune", **page)
@@ -317,6 +336,11 @@ class OpenAIProtocol:
             return build()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise unreadable(self.label, doing, spending=spending) from error
+
+
+def digest_of(content: JsonDict) -> str:
+    """Stands for what a call sends."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def _batches(texts: list[str]) -> Iterator[list[str]]:

@@ -82,6 +82,8 @@ class ModelInfo(Value):
     summary: str = ""
     method: str = "reinforcement"
     hyperparameters: dict[str, Bound] = {}
+    options: dict[str, Bound] = {}  # choices of a platform's own beside them, such as Azure's training type
+    deploy_options: dict[str, Bound] = {}
     grader_types: list[str] = []
     min_rows: int = 1
     max_train_rows: int | None = None
@@ -100,6 +102,7 @@ class Capabilities(Value):
     train: bool = False
     deploy: bool = False
     pause: bool = False
+    promote: bool = False
     models: list[ModelInfo] = []
     notice: str = ""  # a sentence for people, e.g. "closed to new customers since …"
 
@@ -148,6 +151,7 @@ class TrainingRequest(Value):
     valid_rows: list[JsonDict]
     grader: JsonDict
     hyperparameters: JsonDict = {}
+    options: JsonDict = {}  # by the names of ``ModelInfo.options``
     suffix: str = ""
     seed: int = 0
     response_format: JsonDict | None = None
@@ -196,8 +200,14 @@ class TrainingStatus(Value):
 
 
 class TrainingEvent(Value):
-    """A log line or a set of metrics. Series names: train_reward, valid_reward, flat_share, entropy,
-    answer_tokens, reward:<component>, seconds, errors."""
+    """A log line or a set of metrics of one step.
+
+    Series: ``train_reward``, ``valid_reward``, ``reward:<component>``, ``valid_reward:<component>`` (means, in the
+    grader's range); ``observed_reward`` and ``observed_reward:<component>`` (what the grader itself logged, where the
+    platform tells no reward); ``answer_tokens``, ``reasoning_tokens`` (means per answer); ``judge_prompt_tokens``,
+    ``judge_completion_tokens`` (of all judge calls of the step); ``errors`` (gradings that failed); ``flat_share``
+    (share of prompts whose answers all scored the same, 0 to 1); ``entropy`` (nats); ``seconds`` (of the step).
+    """
 
     id: str
     at: float  # epoch seconds
@@ -216,9 +226,13 @@ class EventPage(Value):
 
 
 class DeployRequest(Value):
+    """``key`` as in TrainingRequest; ``name`` is for people and may be made to fit the platform's rules."""
+
     key: str
     model: str
     name: str = ""
+    base: str = ""  # the base model it was trained from
+    options: JsonDict = {}  # by the names of ``ModelInfo.deploy_options``
 
 
 class DeploymentStatus(Value):
