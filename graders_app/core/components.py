@@ -77,14 +77,16 @@ class Component(Protocol):
 
 
 @contextmanager
-def open_component(spec: ChildSpec, prefix: str, judge: Judge | None, limits: Limits | None) -> Iterator[Component]:
+def open_component(
+    spec: ChildSpec, prefix: str, judge: Judge | None, limits: Limits | None, raw_judges: bool
+) -> Iterator[Component]:
     """The running form of ``spec``; ``prefix`` (``graders.label.``) goes before field names in errors."""
     if isinstance(spec, StringCheckSpec | TextSimilaritySpec):
         yield TextComponent(spec)
     elif isinstance(spec, ScoreModelSpec):
         if judge is None:
             raise GraderError("a judge needs a connection to ask, and none is given.", f"{prefix}model")
-        yield JudgeComponent(spec, judge)
+        yield JudgeComponent(spec, judge, raw=raw_judges)
     else:
         with open_jail(spec, prefix, limits) as jail:
             yield PythonComponent(jail)
@@ -151,11 +153,12 @@ def _from_jail(reply: JailReply) -> Score:
 
 
 class JudgeComponent:
-    """score_model. The answer is clipped to ``range``, as on the platforms, and mapped to 0..1."""
+    """score_model. The answer is clipped to ``range``, as on the platforms, and mapped to 0..1 unless ``raw``."""
 
-    def __init__(self, spec: ScoreModelSpec, judge: Judge) -> None:
+    def __init__(self, spec: ScoreModelSpec, judge: Judge, *, raw: bool) -> None:
         self._spec = spec
         self._judge = judge
+        self._raw = raw
 
     def grade_many(self, pairs: Sequence[Pair]) -> list[Score]:
         asked = [self._question(sample, item) for sample, item in pairs]
@@ -182,7 +185,8 @@ class JudgeComponent:
             issue = Issue("model_grader_parse_error", f"The judge did not answer with a number but with {shown!r}.")
             return Score(None, issue, spec.model, answer.usage, note)
         low, high = spec.bounds
-        value = (min(high, max(low, number)) - low) / (high - low)
+        value = min(high, max(low, number))
+        value = value if self._raw else (value - low) / (high - low)
         return Score(value, None, spec.model, answer.usage, note)
 
 

@@ -110,9 +110,15 @@ class Grader:
 
 @contextmanager
 def open_grader(
-    config: JsonDict | GraderSpec, *, judge: Judge | None = None, limits: Limits | None = None
+    config: JsonDict | GraderSpec,
+    *,
+    judge: Judge | None = None,
+    limits: Limits | None = None,
+    raw_judges: bool = False,
 ) -> Iterator[Grader]:
     """Open a grader and everything it needs; python graders start their process here and keep it warm.
+
+    ``raw_judges``: a judge's score is its own number, as the hosted platforms have it, not mapped to 0..1.
 
     Raises GraderError (naming the field) for a wrong document, for python source that cannot be loaded and for a judge
     grader without ``judge``; JailUnavailable where this machine cannot hold a python grader.
@@ -123,7 +129,7 @@ def open_grader(
         components: dict[str, Component] = {}
         for name, child in children(spec).items():
             prefix = f"graders.{name}." if multi else ""
-            components[name] = stack.enter_context(open_component(child, prefix, judge, limits))
+            components[name] = stack.enter_context(open_component(child, prefix, judge, limits, raw_judges))
         yield Grader(spec, components)
 
 

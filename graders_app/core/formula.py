@@ -79,6 +79,11 @@ def parse_formula(text: str) -> Formula:
     return Formula(text, frozenset(parser.names), run)
 
 
+def replaced(text: str, expressions: Mapping[str, str]) -> str:
+    """``text`` with an expression in the place of each name that ``expressions`` has. Raises FormulaError."""
+    return " ".join(f"({expressions[token]})" if token in expressions else token for token in _tokens(text))
+
+
 def _tokens(text: str) -> list[str]:
     found: list[str] = []
     at, end = 0, len(text.rstrip())

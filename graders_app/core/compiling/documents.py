@@ -6,6 +6,7 @@ import copy
 import re
 
 from graders_app.core.errors import GraderError
+from graders_app.core.formula import MAX_CHARS, replaced
 from graders_app.core.presets import JUDGE
 from graders_app.core.spec import GraderSpec, MultiSpec, ScoreModelSpec, children, parse_grader
 from rft_project.platforms.types import JsonDict
@@ -15,15 +16,19 @@ PLATFORMS = {"openai": "OpenAI", "azure": "Azure"}
 SAMPLING = frozenset({"seed", "temperature", "top_p", "max_completions_tokens", "reasoning_effort"})
 #: ``openai.gpt-oss-120b-1:0``, ``us.amazon.nova-pro-v1:0``, an ARN; ``gpt-4.1`` has a digit after its point.
 _BEDROCK_MODEL = re.compile(r"arn:aws|[a-z][a-z0-9-]*\.[a-z]")
+#: Name of a judge that stood alone before it got a formula.
+ALONE = "judge"
 _SPACES = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
 def openai_document(config: JsonDict, *, platform: str = "openai", judge_model: str = "") -> JsonDict:
     """``config`` as ``platform`` (``openai`` or ``azure``) takes it: a copy.
 
-    A judge by role becomes ``judge_model``; templates lose the spaces inside their braces, which Azure's pages advise
-    against. Raises GraderError naming the field for a wrong document, for a role without a model, for a model of
-    another platform and for sampling fields that the platforms do not know.
+    A judge by role becomes ``judge_model``. The platforms put a judge's own number into a formula, so one with another
+    ``range`` than 0 to 1 is mapped to it there, and one that stands alone gets a formula for that. Templates lose the
+    spaces inside their braces, which Azure's pages advise against. Raises GraderError naming the field for a wrong
+    document, for a role without a model, for a model of another platform and for sampling fields that the platforms do
+    not know.
     """
     if platform not in PLATFORMS:
         raise GraderError(f"choose one of {', '.join(PLATFORMS)}.", "platform")
@@ -36,7 +41,36 @@ def openai_document(config: JsonDict, *, platform: str = "openai", judge_model: 
             raise GraderError(f"this is not one of {', '.join(sorted(SAMPLING))}.", f"{field}sampling_params.{name}")
     for part in _parts(document):
         _close_braces(part)
-    return document
+    return _mapped(document, spec)
+
+
+def _mapped(document: JsonDict, spec: GraderSpec) -> JsonDict:
+    """``document`` with every judge's range mapped to 0..1 by the formula. Raises GraderError."""
+    wide = {name: _share(name, *child.bounds) for name, child in _wide(spec).items()}
+    if not wide:
+        return document
+    if not isinstance(spec, MultiSpec):
+        threshold = {name: document.pop(name) for name in ("pass_threshold",) if name in document}
+        head = {"type": "multi", "name": document["name"], "graders": {ALONE: document}}
+        return {**head, "calculate_output": wide[ALONE], **threshold}
+    formula = replaced(spec.calculate_output, wide)
+    if len(formula) > MAX_CHARS:
+        raise GraderError("with the judges' ranges mapped to 0 to 1 this is too long; shorten it.", "calculate_output")
+    return {**document, "calculate_output": formula}
+
+
+def _wide(spec: GraderSpec) -> dict[str, ScoreModelSpec]:
+    found = children(spec) if isinstance(spec, MultiSpec) else {ALONE: spec}
+    return {n: c for n, c in found.items() if isinstance(c, ScoreModelSpec) and c.bounds != (0.0, 1.0)}
+
+
+def _share(name: str, low: float, high: float) -> str:
+    """How far ``name`` lies from ``low`` to ``high``, as a formula."""
+    return f"({name} {'+' if low < 0 else '-'} {_digits(abs(low))}) / {_digits(high - low)}"
+
+
+def _digits(number: float) -> str:
+    return repr(number).removesuffix(".0")
 
 
 def bedrock_document(config: JsonDict, *, judge_model: str = "") -> JsonDict:

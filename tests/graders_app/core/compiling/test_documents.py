@@ -56,6 +56,20 @@ def test_a_role_becomes_a_model_or_is_refused():
     assert refused(lambda_zip, JUDGED) == said
 
 
+def test_a_judges_range_is_mapped_by_the_formula():
+    alone = openai_document({**JUDGED, "range": [1, 5], "pass_threshold": 0.5}, judge_model="gpt-4.1")
+    assert (alone["type"], alone["name"], alone["pass_threshold"]) == ("multi", "judge", 0.5)
+    assert alone["calculate_output"] == "(judge - 1) / 4"
+    assert alone["graders"]["judge"]["range"] == [1, 5]
+    assert "pass_threshold" not in alone["graders"]["judge"]
+    parts = {"wide": {**JUDGED, "range": [-0.5, 1.5]}, "usual": JUDGED, "same": {**JUDGED, "range": [0, 1]}}
+    made = openai_document(multi("all", parts, "max(wide,2) * usual ^ same"), judge_model="gpt-4.1")
+    assert made["calculate_output"] == "max ( ((wide + 0.5) / 2) , 2 ) * usual ^ same"
+    parse_grader(made)
+    long = multi("long", parts, " + ".join(["wide", *["usual"] * 100, *["wide"] * 300, "same"]))
+    assert refused(openai_document, long, judge_model="gpt-4.1").startswith("calculate_output: with the judges' ranges")
+
+
 def test_a_model_of_another_platform_is_refused():
     nova = {**JUDGED, "model": "us.amazon.nova-premier-v1:0"}
     both = multi("m", {"accuracy": nova}, "accuracy")

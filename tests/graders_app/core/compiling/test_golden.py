@@ -20,13 +20,13 @@ JUDGED = [name for name, config in DOCUMENTS.items() if "score_model" in json.du
 UNJUDGED = sorted(DOCUMENTS.keys() - set(JUDGED))
 
 
-def by_engine(config: dict, pairs: list) -> list[dict]:
+def by_engine(config: dict, pairs: list, **options) -> list[dict]:
     """What the engine says; source that cannot be loaded is refused there before anything is graded."""
 
     def judge(questions):
         return [JudgeAnswer(judgement(question.messages[-1]["content"])) for question in questions]
 
-    with open_grader(config, judge=judge) as grader:
+    with open_grader(config, judge=judge, **options) as grader:
         return [
             {"reward": result.reward, "sub_rewards": result.sub_rewards, "errors": errors_of(result.errors)}
             for result in grader.grade_many(pairs)
@@ -110,6 +110,36 @@ def test_the_same_scores_everywhere(name, tmp_path, invoke):
         same(found, expected)
         assert plain(found["errors"]) == expected["errors"]
     assert done.returncode == any(result["reward"] is None for result in wanted)
+
+
+ACCURACY, COMPLETENESS = (
+    {**DOCUMENTS["correctness"]["graders"][name], "model": "judge"} for name in ("accuracy", "completeness")
+)
+WIDE = {
+    "alone": {**ACCURACY, "range": [1, 5], "pass_threshold": 0.5},
+    "in a formula": {
+        **DOCUMENTS["correctness"],
+        "graders": {
+            "accuracy": {**ACCURACY, "range": [-2, 2.5]},
+            "completeness": COMPLETENESS,
+        },
+        "calculate_output": "max(0.25, accuracy ^ 2) + 0.5 * completeness - accuracy",
+    },
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_a_judge_with_another_range_scores_the_same_on_the_platforms(name):
+    """They put its own number into the formula, so the document maps it there."""
+    config, pairs = WIDE[name], answers()
+    wanted = by_engine(config, pairs)
+    assert len({result["reward"] for result in wanted}) > 3
+    document = openai_document(config, judge_model="gpt-4.1")
+    for found, expected in zip(by_engine(document, pairs, raw_judges=True), wanted, strict=True):
+        assert found["reward"] == pytest.approx(expected["reward"], abs=1e-9)
+        assert found["errors"] == [
+            ("judge" if name == "alone" else error[0], *error[1:]) for error in expected["errors"]
+        ]
 
 
 class Converse(BaseHTTPRequestHandler):
