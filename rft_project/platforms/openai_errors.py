@@ -39,7 +39,7 @@ def translate(
         return _of_connection(error, platform, doing, spending)
     if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | openai.APIResponseValidationError):
         return unreadable(platform, doing, spending=spending)
-    words = _scrubbed(str(error) or type(error).__name__, secret)
+    words = scrubbed(str(error) or type(error).__name__, secret)
     return _unclear(f"The call to {platform} failed while {doing}: {words}", spending)
 
 
@@ -70,13 +70,13 @@ def _of_status(error: openai.APIStatusError, platform: str, doing: str, spending
         return PlatformError(
             f"{platform} asks for fewer requests: {words}",
             retryable=code not in _QUOTA_CODES,
-            retry_after=_retry_after(error.response.headers),
+            retry_after=retry_after_of(error.response.headers),
             code=code,
             status=status,
         )
     if status in (408, 409) or status >= 500:
         sentence = f"{platform} failed while {doing} (HTTP {status}): {words}"
-        return _unclear(sentence, spending, code, status, _retry_after(error.response.headers))
+        return _unclear(sentence, spending, code, status, retry_after_of(error.response.headers))
     return PlatformError(f"{platform} refused: {words}", code=code, status=status)
 
 
@@ -94,11 +94,11 @@ def _words(error: openai.APIStatusError, secret: str) -> str:
         inner = body.get("error", body)
         message = inner.get("message") if isinstance(inner, dict) else inner
         if isinstance(message, str) and message.strip():
-            return _scrubbed(message, secret)
+            return scrubbed(message, secret)
     return "it gave no reason."
 
 
-def _scrubbed(words: str, secret: str) -> str:
+def scrubbed(words: str, secret: str) -> str:
     """One line of bounded length without ``secret``, ending like a sentence."""
     if secret:
         words = words.replace(secret, "…")
@@ -108,7 +108,7 @@ def _scrubbed(words: str, secret: str) -> str:
     return line if line.endswith((".", "!", "?", "…")) else line + "."
 
 
-def _retry_after(headers: httpx2.Headers) -> float | None:
+def retry_after_of(headers: httpx2.Headers) -> float | None:
     """Seconds from ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date); None where absent or unusable."""
     for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:

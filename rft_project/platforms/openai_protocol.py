@@ -84,7 +84,7 @@ class OpenAIProtocol:
 
     kind: ClassVar[str]
     label: ClassVar[str]
-    credentials: ClassVar[type[ProtocolCredentials]] = ProtocolCredentials
+    credentials: ClassVar[type[BaseModel]] = ProtocolCredentials
     #: Role under which a system prompt is sent.
     system_role: ClassVar[str] = "system"
 

@@ -43,6 +43,10 @@ class PlatformContract:
     model: str
     base: str
     allowed: list[str] = []
+    #: The credentials' field with the address.
+    address = "base_url"
+    #: Whether a deployment is called by a name of its own, not by the model's.
+    named_deployments = False
     #: Hyperparameters of a run of some hundred milliseconds, of one that lasts until it is cancelled.
     short: dict[str, Any] = {}
     long: dict[str, Any] = {}
@@ -55,6 +59,9 @@ class PlatformContract:
     def platform(self, credentials: dict[str, Any]) -> Platform:
         return build(self.kind, credentials)
 
+    def valid_rows(self) -> list[dict[str, Any]]:
+        return prompted(4, 6)
+
     @pytest.fixture
     def request_for(self, request: pytest.FixtureRequest) -> Callable[..., TrainingRequest]:
         """A training request whose key is the test's own."""
@@ -64,7 +71,7 @@ class PlatformContract:
                 "key": f"{request.node.nodeid}-{time.time_ns()}",
                 "model": self.model,
                 "train_rows": prompted(0, 4),
-                "valid_rows": prompted(4, 6),
+                "valid_rows": self.valid_rows(),
                 "grader": EXACT,
                 "hyperparameters": self.short,
                 "suffix": "contract",
@@ -87,6 +94,16 @@ class PlatformContract:
                 return status
             time.sleep(0.05)
         raise AssertionError(status)
+
+    def deployed(self, platform: Platform, model: str) -> tuple[Handle, str]:
+        """A deployment that answers, and what to call it by."""
+        handle = platform.deploy(DeployRequest(key=f"deploy {model}", model=model, name="contract", base=self.model))
+        deadline = time.monotonic() + 60
+        while not (status := platform.deployment(handle)).state.final and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert status.state is State.SUCCEEDED, status
+        assert (status.model == model) is not self.named_deployments
+        return handle, status.model
 
     def finished(self, platform: Platform, handle: Handle) -> TrainingStatus:
         return self.wait(platform, handle, lambda status: status.state.final)
@@ -159,15 +176,14 @@ class PlatformContract:
         checkpoints = platform.checkpoints(handle)
         assert checkpoints == sorted(checkpoints, key=lambda c: c.step)
         assert {"train_reward", "valid_reward"} <= set(checkpoints[-1].metrics)
-        deployed = platform.deploy(DeployRequest(key="d", model=status.model))
-        answering = platform.deployment(deployed)
-        assert (answering.state, answering.model) == (State.SUCCEEDED, status.model)
+        deployment, name = self.deployed(platform, status.model)
         for label in LABELS:
-            sample = platform.sample(self.ask(answering.model, TEXTS[label][0], n=5, temperature=0))
+            sample = platform.sample(self.ask(name, TEXTS[label][0], n=5, temperature=0))
             assert Counter(answer.text for answer in sample.answers).most_common(1)[0][0] == label
-        assert platform.sample(self.ask(checkpoints[0].model, "x")).answers
-        platform.undeploy(deployed)
-        platform.undeploy(deployed)
+        _, early = self.deployed(platform, checkpoints[0].model)
+        assert platform.sample(self.ask(early, "x")).answers
+        platform.undeploy(deployment)
+        platform.undeploy(deployment)
 
     def test_starting_twice_makes_one_job(self, platform: Platform, request_for) -> None:
         request = request_for()
@@ -224,7 +240,7 @@ class PlatformContract:
     # Connections
 
     def test_nobody_there(self, credentials: dict[str, Any], request_for, unused_port: int) -> None:
-        platform = build(self.kind, {**credentials, "base_url": f"http://127.0.0.1:{unused_port}/v1"})
+        platform = build(self.kind, {**credentials, self.address: f"http://127.0.0.1:{unused_port}/v1"})
         for call in (platform.check, lambda: platform.start_training(request_for())):
             with pytest.raises(PlatformError) as failure:
                 call()
@@ -233,7 +249,7 @@ class PlatformContract:
             assert "can't be reached" in str(failure.value)
 
     def test_credentials_of_the_wrong_shape(self, credentials: dict[str, Any]) -> None:
-        for wrong in ({"base_url": "ftp://x"}, {"base_url": "https://name:secret@host/v1"}, {"colour": "red"}):
+        for wrong in ({self.address: "ftp://x"}, {self.address: "https://name:secret@host/v1"}, {"colour": "red"}):
             with pytest.raises(PlatformError) as refusal:
                 build(self.kind, {**credentials, **wrong})
             assert next(iter(wrong)) in str(refusal.value)
