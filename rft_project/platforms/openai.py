@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import httpx2
 from pydantic import Field, SecretStr
 
-from .catalogue import dated, entry
+from .catalogue import dated, entry, merged
 from .openai_protocol import CALL_TIMEOUT, ProtocolCredentials
 from .openai_sampling import ChatModels
 from .types import Access, Capabilities, ModelInfo
@@ -47,7 +47,7 @@ class OpenAIPlatform(ChatModels):
         described = entry("openai")
         listed = {str(model.get("id")): model for model in self.listed_models()}
         today = datetime.now(UTC).date().isoformat()
-        models = [_as_listed(model, listed, today) for model in entry("openai", date.min).models]
+        models = merged("openai", listed)
         known = {model.id for model in models}
         models += [
             _sampled(name, raw, today) for name, raw in sorted(listed.items()) if name not in known and _chat(name)
@@ -62,14 +62,6 @@ class OpenAIPlatform(ChatModels):
 
 def _chat(name: str) -> bool:
     return not any(word in name for word in _NOT_CHAT)
-
-
-def _as_listed(model: ModelInfo, listed: dict[str, Any], today: str) -> ModelInfo:
-    """A model the account does not have can't be trained; the platform's shutdown date wins over ours."""
-    if model.id not in listed:
-        return model.model_copy(update={"access": Access.RETIRED})
-    shutdown = listed[model.id].get("shutdown_date")
-    return dated(model.model_copy(update={"retires": shutdown}) if isinstance(shutdown, str) else model, today)
 
 
 def _sampled(name: str, raw: dict[str, Any], today: str) -> ModelInfo:

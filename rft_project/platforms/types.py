@@ -59,6 +59,14 @@ class Access(StrEnum):
     RETIRED = "retired"
 
 
+class RowTools(StrEnum):
+    """What becomes of the tools that training rows offer."""
+
+    YES = "yes"
+    UNPROVEN = "unproven"  # the platform's pages do not say
+    IGNORED = "ignored"  # they are taken, and the model is not told of them
+
+
 class Bound(Value):
     """Range of one hyperparameter; ``None`` means unbounded on that side."""
 
@@ -72,26 +80,45 @@ class Bound(Value):
 
 
 class ModelInfo(Value):
-    """A base model as the catalogue describes it."""
+    """A base model as the catalogue describes it. Dates are ISO; a price, limit or date that is None is not known."""
 
     id: str
     label: str
     platform: str
     access: Access = Access.OPEN
-    retires: str | None = None  # ISO date
+    retires: str | None = None  # the day the base model is switched off
+    trains_until: str | None = None  # the last day on which a training can be started
+    serves_until: str | None = None  # the last day on which tuned models answer
+    preview: bool = False
     summary: str = ""
+    needs: list[str] = []  # sentences: what must be there before a training can start
+    regions: list[str] = []  # where it can be trained; [] where the platform has no regions or they are not known
     method: str = "reinforcement"
     hyperparameters: dict[str, Bound] = {}
     options: dict[str, Bound] = {}  # choices of a platform's own beside them, such as Azure's training type
     deploy_options: dict[str, Bound] = {}
+    deployable: bool = True  # False: a tuned model can be made callable only outside this product
     grader_types: list[str] = []
+    # What a file of training rows may hold
     min_rows: int = 1
     max_train_rows: int | None = None
+    min_valid_rows: int = 0
     max_valid_rows: int | None = None
+    takes_validation: bool = True  # False: validation rows are not sent; the product compares with them afterwards
+    max_file_bytes: int | None = None
+    last_message_user: bool = False
+    text_only: bool = True
+    row_tools: RowTools = RowTools.YES
     needs_allowed_answers: bool = False
     max_answer_tokens: int | None = None
-    usd_per_hour: float | None = None  # None: not known; 0: free
-    usd_per_million_tokens: float | None = None
+    # Prices in US dollars; 0: free
+    usd_per_hour: float | None = None  # of training
+    usd_per_million_tokens: float | None = None  # of training, where tokens are billed
+    usd_per_million_input_tokens: float | None = None  # of asking the tuned model
+    usd_per_million_output_tokens: float | None = None
+    usd_per_hosting_hour: float | None = None  # of a deployment
+    price_as_of: str = ""
+    price_source: str = ""
 
 
 class Capabilities(Value):

@@ -196,6 +196,78 @@ def test_nobody_trains_on_openai_after_the_end() -> None:
     assert {model.access for model in late.models} == {Access.RETIRED}
 
 
+def test_an_accounts_own_list_wins() -> None:
+    listed = {"o4-mini-2025-04-16": {"shutdown_date": "2099-01-01"}}
+    (model,) = catalogue.merged("openai", listed, date(2026, 11, 25))
+    assert (model.access, model.retires, model.trains_until) == (Access.EXISTING, "2099-01-01", "2027-01-05")
+    assert [m.access for m in catalogue.merged("openai", {}, date(2026, 6, 1))] == [Access.RETIRED]
+    assert [m.access for m in catalogue.merged("openai", {"o4-mini-2025-04-16": {}}, date(2026, 6, 1))] == ["existing"]
+
+
+def test_existing_customers_train_a_model_for_longer_than_it_is_served() -> None:
+    def access(day: date) -> Access:
+        return {m.id: m.access for m in catalogue.entry("azure", day).models}["o4-mini-2025-04-16"]
+
+    assert access(date(2026, 11, 25)) is Access.EXISTING
+    assert access(date(2027, 4, 15)) is Access.EXISTING
+    assert access(date(2027, 4, 16)) is Access.RETIRED
+
+
+@pytest.mark.parametrize(
+    ("day", "left"), [(date(2027, 4, 14), 2), (date(2027, 4, 15), 1), (date(2027, 4, 16), 0), (date(2028, 1, 1), 0)]
+)
+def test_days_left_count_today(day: date, left: int) -> None:
+    assert catalogue.days_left(catalogue.entry("azure").models[0], day) == left
+    assert catalogue.days_left(catalogue.entry("bedrock").models[0], day) is None
+
+
+def test_an_operators_prices_stand_over_the_catalogues() -> None:
+    (model,) = catalogue.entry("openai").models
+    assert (model.usd_per_hour, model.price_as_of) == (100.0, "2026-11-22")
+    priced = catalogue.with_prices(model, {"usd_per_hour": 80.0}, as_of="2026-12-01", source="Our contract.")
+    assert (priced.usd_per_hour, priced.price_as_of, priced.price_source) == (80.0, "2026-12-01", "Our contract.")
+    assert catalogue.with_prices(model, {}, as_of="", source="") == model
+    with pytest.raises(KeyError, match="label"):
+        catalogue.with_prices(model, {"label": 1.0}, as_of="", source="")
+
+
+@pytest.mark.parametrize("kind", ["local", "openai", "azure", "bedrock", "bedrock_openai"])
+def test_every_entry_is_dated_and_says_what_it_rests_on(kind: str) -> None:
+    found = catalogue.entry(kind)
+    assert found.sources
+    assert found.needs
+    assert found.summary.endswith(".")
+    assert max(date.fromisoformat(s.as_of) for s in found.sources) <= date.fromisoformat(found.as_of) <= date.today()
+    for model in found.models:
+        known = [name for name in catalogue.PRICES if getattr(model, name) is not None]
+        assert bool(known) == bool(model.price_as_of) == bool(model.price_source)
+        for day in (model.retires, model.trains_until, model.serves_until, model.price_as_of):
+            assert not day or date.fromisoformat(day)
+        assert all(sentence.endswith(".") for sentence in [model.summary, *model.needs, *found.needs])
+        settings = {**model.hyperparameters, **model.options, **model.deploy_options}
+        assert model.platform == "local" or settings
+        assert all(bound.help.endswith(".") and bound.label for bound in settings.values())
+        assert all(bound.default in bound.choices for bound in settings.values() if bound.choices)
+
+
+def test_no_price_is_made_up() -> None:
+    """AWS's pages name none, and neither do Microsoft's for the models in preview."""
+    for kind in ("bedrock", "bedrock_openai"):
+        for model in catalogue.entry(kind).models:
+            assert [getattr(model, name) for name in catalogue.PRICES] == [None] * 5
+    priced = [model.id for model in catalogue.entry("azure").models if model.price_as_of]
+    assert priced == ["o4-mini-2025-04-16"]
+
+
+def test_a_model_nobody_can_deploy_here_offers_no_choices_for_it() -> None:
+    models = {model.id: model for model in catalogue.entry("azure").models}
+    assert [m.id for m in models.values() if not m.deploy_options] == [
+        m.id for m in models.values() if not m.deployable
+    ]
+    assert list(models["gpt-5-2025-08-07"].options["trainingType"].choices) == ["standard", "globalStandard"]
+    assert list(models["MAI-Code-1.1-Flash"].deploy_options) == ["sku", "capacity"]
+
+
 def test_local_models_are_described_for_what_they_are() -> None:
     models = {model.id: model for model in catalogue.entry("local").models}
     assert list(models) == ["smollm2-135m-instruct", "classifier"]
