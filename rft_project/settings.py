@@ -140,6 +140,7 @@ JOB_HANDLERS = {
     "snapshot": "datasets_app.jobs.run_snapshot",
     "search": "datasets_app.jobs.run_search",
     "export": "datasets_app.jobs.run_export",
+    "split": "wizard_app.jobs.run_split",
     "attack": "wizard_app.jobs.run_attack_job",
     "dry_run": "wizard_app.jobs.run_dry_run",
     "repeats": "wizard_app.jobs.run_repeats",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from typing import Any
 
@@ -10,13 +9,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from datasets_app import consent
-from datasets_app.core.dedupe import DuplicateIndex, Said, prints_of, shared_lines
-from datasets_app.core.readiness import counted
-from datasets_app.core.records import user_turns
 from datasets_app.core.rows import item_of
-from datasets_app.core.topics import UNKNOWN
-from datasets_app.facts import dataset_facts
-from datasets_app.models import VALID, Dataset, DatasetRecord, Snapshot, SnapshotItem
+from datasets_app.models import Dataset
 from graders_app.core.evaluate import GraderError
 from graders_app.core.spec import item_fields, parse_grader
 from graders_app.models import Grader
@@ -25,19 +19,14 @@ from rft_project.connections.services import platform_for
 from rft_project.jobs.models import Job, live_job
 from rft_project.jobs.services import HasPk, enqueue, retry
 from rft_project.platforms.types import Access, DeployRequest, Handle, ModelInfo, State
-from wizard_app.core.splitting import Row, SplitError, split
 
 from . import attempts, flow
 from .attempts import Earlier
-from .items import TRAIN, allowed_answers, answer_tokens
-from .items import VALID as VALID_PART
+from .items import allowed_answers, answer_tokens
 from .models import Deployment, RFTJob, StepResult
 from .receivers import ask_first
 from .sampling import Plan
-from .schemas import DryRunParams, GraderParams, GraderSummary, SplitParams, SplitSummary, Stored, TrainParams
-
-NEAR_TWIN = 0.7  # user texts this alike are kept on one side of the split
-CONVERSATION_KEYS = ("conversation_id", "session_id", "thread_id")
+from .schemas import DryRunParams, GraderParams, GraderSummary, Stored, TrainParams
 
 
 class Refused(Exception):
@@ -69,91 +58,6 @@ def finish_step(run: RFTJob, slug: str, params: Stored, summary: Stored, *, dige
         },
     )
     return result
-
-
-# --- F: split
-
-
-def split_run(run: RFTJob, params: SplitParams) -> SplitSummary:
-    """Freeze the dataset's valid records into training and validation. The same records and params change nothing.
-
-    Raises Refused, also while records wait to be checked: duplicates among them would stand on both sides.
-    """
-    unchecked = dataset_facts(run.dataset).unchecked
-    if unchecked:
-        raise Refused(f"{counted(unchecked, 'record')} not checked yet: sanitize the dataset, then split it.")
-    records = list(run.dataset.records.filter(verdict=VALID).order_by("pk").select_related("raw"))
-    if not records:
-        raise Refused("The dataset has no valid records; sanitize it first.")
-    try:
-        made = split(_rows(records), **params.model_dump())
-    except SplitError as error:
-        raise Refused(str(error)) from None
-    by_key = {record.import_key: record for record in records}
-    parts = {
-        TRAIN: [by_key[str(key)] for key in made.train],
-        VALID_PART: [by_key[str(key)] for key in made.valid],
-    }
-    content = _content_hash(parts)
-    summary = SplitSummary(report=made.report, content_hash=content)
-    if run.snapshot is None or run.snapshot.content_hash != content:
-        _freeze(run, params, summary, parts)
-    finish_step(run, flow.SPLIT, params, summary)
-    return summary
-
-
-def _rows(records: list[DatasetRecord]) -> list[Row]:
-    """What the split needs to know of the records: topic, origin, and what must stay on one side with what.
-
-    Rows go by import key, not by primary key: the same file splits the same way in every database.
-    """
-    traces = [record.trace for record in records]
-    # System prompts and example turns that the records share must not make them twins.
-    index = DuplicateIndex(NEAR_TWIN, shared_lines(user_turns(trace) for trace in traces[:2000]))
-    prints = prints_of([Said.of(trace) for trace in traces], index.threshold, index.shared)
-    matches = index.add_all(range(len(records)), prints)
-    rows = []
-    for number, (record, trace, match) in enumerate(zip(records, traces, matches, strict=True)):
-        groups = [f"near:{records[match.kept_key if match is not None else number].import_key}"]
-        groups += [f"conversation:{trace.metadata[key]}" for key in CONVERSATION_KEYS if trace.metadata.get(key)]
-        groups += [f"session:{record.session_id}"] if record.session_id else []
-        topic = None if record.topic in (None, UNKNOWN) else record.topic
-        rows.append(Row(record.import_key, topic, record.is_generated, tuple(groups)))
-    return rows
-
-
-def _content_hash(parts: dict[str, list[DatasetRecord]]) -> str:
-    hasher = hashlib.sha256()
-    for part, records in parts.items():
-        for record in records:
-            hasher.update(f"{part}:{record.import_key}:{record.raw.body}\n".encode())
-    return hasher.hexdigest()
-
-
-def _freeze(run: RFTJob, params: SplitParams, summary: SplitSummary, parts: dict[str, list[DatasetRecord]]) -> None:
-    with transaction.atomic():
-        snapshot = Snapshot.objects.create(
-            dataset=run.dataset,
-            content_hash=summary.content_hash,
-            params=params.model_dump(mode="json"),
-            report=summary.report.model_dump(mode="json"),
-        )
-        SnapshotItem.objects.bulk_create(
-            [
-                SnapshotItem(
-                    snapshot=snapshot,
-                    record_id=record.pk,
-                    part=part,
-                    topic="" if record.topic in (None, UNKNOWN) else record.topic,
-                    body=record.raw.body,
-                )
-                for part, records in parts.items()
-                for record in records
-            ],
-            batch_size=500,
-        )
-        run.snapshot = snapshot
-        run.save(update_fields=["snapshot"])
 
 
 # --- G: grader

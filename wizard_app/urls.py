@@ -23,6 +23,7 @@ urlpatterns = [
     path("<int:pk>/regions/attack/", regions.attack, name="attack"),
     path("<int:pk>/regions/dry_run_work/", regions.dry_run_work, name="dry_run_work"),
     path("<int:pk>/regions/repeats/", regions.repeats, name="repeats"),
+    path("<int:pk>/regions/splitting/", regions.splitting, name="splitting"),
     path("<int:pk>/regions/training/", regions.training, name="training"),
     path("<int:pk>/regions/comparison/", regions.comparison, name="comparison"),
     # commands: POST only

@@ -13,7 +13,7 @@ from graders_app.services import save_grader
 from tests.engine.process import Engine
 from tests.factories import import_file, make_dataset
 from tests.worker import drain
-from wizard_app import services
+from wizard_app import services, splitting
 from wizard_app.items import preset_context
 from wizard_app.models import RFTJob
 from wizard_app.schemas import SplitParams
@@ -53,7 +53,7 @@ def graded_run(workspace: Any) -> RFTJob:
     actions.start(dataset, actions.SANITIZE, {}, by=None)
     drain()
     run = services.create_run(dataset, "First run", by=None)
-    services.split_run(run, SplitParams(ratio=0.7))
+    splitting.split_run(run, SplitParams(ratio=0.7))
     config = load_preset("label_partial_credit").build(preset_context(run.snapshot))
     services.choose_grader(run, save_grader(workspace, "Labels", config, by=None))
     return run

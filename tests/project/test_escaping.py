@@ -19,6 +19,7 @@ from rft_project.jobs.models import Job, State
 from tests.factories import write_lines
 from tests.worker import drain
 from wizard_app import services as wizard
+from wizard_app import splitting
 from wizard_app.models import RFTJob, RunEvent
 from wizard_app.schemas import DryRunParams, SplitParams
 
@@ -125,7 +126,7 @@ def hostile(workspace, owner, client_of, tmp_path) -> dict[str, Any]:
 def hostile_run(dataset: Dataset, connection: Connection) -> RFTJob:
     """Split and graded by services; what a platform would have said is put beside it."""
     run = wizard.create_run(dataset, evil("run"), by=None)
-    wizard.split_run(run, SplitParams(ratio=0.5, min_validation=1))
+    splitting.split_run(run, SplitParams(ratio=0.5, min_validation=1))
     grader = {
         "type": "string_check",
         "name": evil("grader-part"),

@@ -23,7 +23,7 @@ from rft_project.jobs.models import Job
 from tests.emulators import openai
 from tests.factories import small_dataset
 from tests.worker import drain
-from wizard_app import services
+from wizard_app import services, splitting
 from wizard_app.items import preset_context
 from wizard_app.models import RFTJob, Rollout
 from wizard_app.schemas import DryRunParams, SplitParams
@@ -77,7 +77,7 @@ def everything_stored() -> str:
 def dry_run(workspace: Any, connection: Connection) -> RFTJob:
     """A real dry run over the connection, up to its end."""
     run = services.create_run(small_dataset(workspace), "Canary run", by=None)
-    services.split_run(run, SplitParams(ratio=0.7))
+    splitting.split_run(run, SplitParams(ratio=0.7))
     config = load_preset("label_partial_credit").build(preset_context(run.snapshot))
     services.choose_grader(run, save_grader(workspace, "Labels", config, by=None))
     params = DryRunParams(connection=str(connection.pk), model=openai.CHAT, size=4, answers=2)

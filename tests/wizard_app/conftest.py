@@ -11,7 +11,7 @@ from rft_project.connections.services import local_connection
 from tests.engine.process import Engine
 from tests.factories import small_dataset
 from tests.worker import drain
-from wizard_app import services
+from wizard_app import services, splitting
 from wizard_app.items import preset_context
 from wizard_app.models import RFTJob
 from wizard_app.schemas import DryRunParams, SplitParams
@@ -36,7 +36,7 @@ def graded_run(workspace: Any) -> RFTJob:
     """A run on the small sample with a split and the preset for labels."""
     dataset = small_dataset(workspace)
     run = services.create_run(dataset, "First run", by=None)
-    services.split_run(run, SplitParams(ratio=0.7))
+    splitting.split_run(run, SplitParams(ratio=0.7))
     config = load_preset("label_partial_credit").build(preset_context(run.snapshot))
     services.choose_grader(run, save_grader(workspace, "Labels", config, by=None))
     return run

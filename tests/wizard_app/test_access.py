@@ -42,6 +42,7 @@ PAGES = {
     "comparison": 303,
     "attack": 303,
     "repeats": 303,
+    "splitting": 303,
 }
 
 

@@ -12,7 +12,7 @@ from rft_project.platforms.errors import PlatformError
 from tests.engine.process import SLOW
 from tests.factories import small_dataset
 from tests.worker import drain
-from wizard_app import flow, playground, reports, services
+from wizard_app import flow, playground, reports, services, splitting
 from wizard_app.core.diagnosis import Diagnosis
 from wizard_app.items import rows_of
 from wizard_app.jobs.dry_run import sampled
@@ -37,7 +37,7 @@ def train(run, **hyperparameters):
 
 def test_the_same_records_split_the_same_way_and_are_frozen_once(graded_run):
     first = graded_run.snapshot
-    services.split_run(graded_run, SplitParams(ratio=0.7))
+    splitting.split_run(graded_run, SplitParams(ratio=0.7))
     assert graded_run.snapshot == first
     parts = list(first.items.values_list("part", flat=True))
     assert (parts.count("train"), parts.count("valid")) == (42, 18)
@@ -46,7 +46,7 @@ def test_the_same_records_split_the_same_way_and_are_frozen_once(graded_run):
 def test_the_same_file_splits_and_samples_the_same_way_in_another_dataset(graded_run, workspace):
     """Primary keys differ there; nothing that is drawn may depend on them."""
     other = services.create_run(small_dataset(workspace, "Again"), "Second run", by=None)
-    services.split_run(other, SplitParams(ratio=0.7))
+    splitting.split_run(other, SplitParams(ratio=0.7))
     assert other.snapshot.content_hash == graded_run.snapshot.content_hash
     params = dry_run_params(graded_run)
     first, second = sampled(graded_run, params), sampled(other, params)
@@ -61,7 +61,7 @@ def test_the_turns_of_a_session_stay_on_one_side(graded_run):
         items.filter(part=part).order_by("pk").values_list("record_id", flat=True)[0] for part in ("train", "valid")
     ]
     graded_run.dataset.records.filter(pk__in=pair).update(session_id="call 17")
-    services.split_run(graded_run, SplitParams(ratio=0.7))
+    splitting.split_run(graded_run, SplitParams(ratio=0.7))
     assert graded_run.snapshot.items.filter(record_id__in=pair).values("part").distinct().count() == 1
 
 

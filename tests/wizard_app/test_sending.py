@@ -22,7 +22,7 @@ from rft_project.connections.services import local_connection
 from rft_project.jobs.models import Job, State
 from tests.factories import import_file, record, small_dataset, write_lines
 from tests.worker import drain
-from wizard_app import flow, playground, services
+from wizard_app import flow, playground, services, splitting
 from wizard_app.items import preset_context
 from wizard_app.models import RFTJob, Rollout
 from wizard_app.schemas import SplitParams, TrainParams
@@ -43,7 +43,7 @@ def run(workspace: Workspace, tmp_path: Path, engine: Any) -> RFTJob:
     actions.start(dataset, actions.SANITIZE, {}, by=None)
     drain()
     made = services.create_run(dataset, "First run", by=None)
-    services.split_run(made, SplitParams(ratio=0.7))
+    splitting.split_run(made, SplitParams(ratio=0.7))
     config = load_preset("label_partial_credit").build(preset_context(made.snapshot))
     services.choose_grader(made, save_grader(workspace, "Labels", config, by=None))
     return made
@@ -123,7 +123,7 @@ def test_after_redacting_the_question_leads_to_a_new_split_and_then_there_is_non
     address = press(client, run, azure)["Location"]
     bulk.redact(run.dataset, "email", [], by=None)
     assert "All of it was redacted after the split" in client.get(address).content.decode()
-    services.split_run(run, SplitParams(ratio=0.7))
+    splitting.split_run(run, SplitParams(ratio=0.7))
     assert press(client, run, azure)["Location"] == f"/runs/{run.pk}/dry-run/"
 
 

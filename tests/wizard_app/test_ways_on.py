@@ -18,7 +18,7 @@ from rft_project.jobs.services import request_cancel
 from tests.engine.process import SLOW
 from tests.factories import import_file, record, write_lines
 from tests.worker import drain
-from wizard_app import flow, services
+from wizard_app import flow, services, splitting
 from wizard_app.attempts import as_trained
 from wizard_app.models import RFTJob
 from wizard_app.schemas import SplitParams, TrainParams
@@ -61,7 +61,7 @@ def test_records_that_change_after_the_split_are_told_and_change_nothing(
     assert "had 60 valid records at this split and has 61 now." in page(client, graded_run, "split")
     assert [s.stale for s in flow.states(graded_run)] == [False] * 5
     with pytest.raises(Refused, match="1 record not checked yet: sanitize the dataset"):
-        services.split_run(graded_run, SplitParams())
+        splitting.split_run(graded_run, SplitParams())
 
 
 def test_a_second_dry_run_does_not_change_the_one_at_work(graded_run: RFTJob, engine: Any) -> None:
@@ -146,7 +146,7 @@ def test_of_two_who_start_again_at_one_moment_one_wins(sampled_run: RFTJob, engi
 def test_what_was_chosen_while_training_ran_makes_it_stale(sampled_run: RFTJob, engine: Any) -> None:
     services.start_training(sampled_run, TrainParams(), by=None)
     drain(limit=1)
-    services.split_run(sampled_run, SplitParams(ratio=0.6))
+    splitting.split_run(sampled_run, SplitParams(ratio=0.6))
     drain(jump=True)
     state = flow.state_of(RFTJob.objects.get(pk=sampled_run.pk), flow.TRAIN)
     assert (state.done, state.stale) == (True, True)
@@ -187,7 +187,7 @@ def cost(client: Client) -> Callable[[str], int]:
 def test_the_list_of_runs_costs_the_same_for_three(graded_run: RFTJob, cost: Callable[[str], int]) -> None:
     one = cost("/runs/")
     for name in ("Second", "Third"):
-        services.split_run(services.create_run(graded_run.dataset, name, by=None), SplitParams())
+        splitting.split_run(services.create_run(graded_run.dataset, name, by=None), SplitParams())
     assert cost("/runs/") == one
 
 

@@ -6,6 +6,7 @@ from .attack import run_attack_job
 from .dry_run import run_dry_run
 from .evaluate import run_evaluate
 from .repeats import run_repeats
+from .split import run_split
 from .train import run_train
 
-__all__ = ["run_attack_job", "run_dry_run", "run_evaluate", "run_repeats", "run_train"]
+__all__ = ["run_attack_job", "run_dry_run", "run_evaluate", "run_repeats", "run_split", "run_train"]

@@ -10,6 +10,7 @@ from datasets_app.facts import dataset_facts
 from graders_app.core.presets import PRESETS, Preset
 from graders_app.models import Grader
 from rft_project.connections.services import local_connection, with_role
+from rft_project.jobs.models import Job
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import last_user_text, text_of
 from wizard_app import flow
@@ -31,11 +32,31 @@ class SplitPanel:
     changed: str
 
 
+@dataclass(frozen=True)
+class StepWork:
+    """The job of a step whose work shows nothing but how far it is."""
+
+    run: RFTJob
+    job: Job | None
+
+    @property
+    def is_live(self) -> bool:
+        return self.job is not None and self.job.is_live
+
+    @property
+    def version(self) -> int:
+        return self.job.version if self.job is not None else 0
+
+
+def work_of(run: RFTJob, step: str) -> StepWork:
+    return StepWork(run, flow.state_of(run, step).job)
+
+
 def split_panel(run: RFTJob) -> SplitPanel:
     state = flow.state_of(run, flow.SPLIT)
     report = SplitSummary.model_validate(state.result.summary).report if state.result and state.done else None
     facts = dataset_facts(run.dataset)
-    initial = state.result.params if state.result else {"ratio": 0.9 if facts.valid >= 1000 else 0.8}
+    initial = state.result.params if state.result and state.done else {"ratio": 0.9 if facts.valid >= 1000 else 0.8}
     return SplitPanel(report, SplitForm(initial=initial), facts.valid, _changed(report, facts) if report else "")
 
 

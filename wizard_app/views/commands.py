@@ -13,7 +13,7 @@ from rft_project.jobs.services import request_cancel
 from rft_project.platforms.errors import PlatformError
 from rft_project.web.http import Request
 from rft_project.web.regions import region
-from wizard_app import access, attacking, calibration, flow, forms, grading, repeating, services, trying
+from wizard_app import access, attacking, calibration, flow, forms, grading, repeating, services, splitting, trying
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import repeats_panel
@@ -32,7 +32,7 @@ def do_split(request: Request, pk: int):
         messages.error(request, "Enter a share from 0.1 to 0.99 and whole numbers.")
         return redirect("wizard:split", pk)
     try:
-        services.split_run(run, SplitParams(**form.to_params()))
+        splitting.start_split(run, SplitParams(**form.to_params()), by=request.user)
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:split", pk)

@@ -15,7 +15,7 @@ from wizard_app.models import RFTJob
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import rate_panel, repeats_panel, trust_sentence
-from wizard_app.panels.choices import grader_panel, model_choices, split_panel, train_form
+from wizard_app.panels.choices import grader_panel, model_choices, split_panel, train_form, work_of
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
 from wizard_app.panels.results import results_panel
 from wizard_app.panels.sending import sending_panel
@@ -54,7 +54,8 @@ def run(request: Request, pk: int):
 @require_GET
 def split(request: Request, pk: int):
     run = access.run(request.user, pk)
-    return render(request, "wizard_app/split.html", {**frame.page(run, flow.SPLIT), "panel": split_panel(run)})
+    panels = {"panel": split_panel(run), "work": work_of(run, flow.SPLIT)}
+    return render(request, "wizard_app/split.html", {**frame.page(run, flow.SPLIT), **panels})
 
 
 @require_GET

@@ -6,9 +6,10 @@ from django.views.decorators.http import require_GET
 
 from rft_project.web.http import Request
 from rft_project.web.regions import Work, work_region
-from wizard_app import access
+from wizard_app import access, flow
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import repeats_panel
+from wizard_app.panels.choices import work_of
 from wizard_app.panels.dry_run import work_panel
 from wizard_app.panels.results import results_panel
 from wizard_app.panels.training import training_panel
@@ -34,6 +35,12 @@ def dry_run_work(request: Request, pk: int):
 def repeats(request: Request, pk: int):
     panel = repeats_panel(access.run(request.user, pk))
     return _of_step(request, pk, "wizard_app/_repeats.html", panel, "rate")
+
+
+@require_GET
+def splitting(request: Request, pk: int):
+    panel = work_of(access.run(request.user, pk), flow.SPLIT)
+    return _of_step(request, pk, "wizard_app/_splitting.html", panel, "split")
 
 
 @require_GET

@@ -22,7 +22,7 @@ from rft_project.connections.models import Connection
 from rft_project.connections.services import local_connection
 from rft_project.jobs.console import JobCommand
 from rft_project.platforms.errors import PlatformError
-from wizard_app import flow, services
+from wizard_app import flow, services, splitting
 from wizard_app.items import preset_context
 from wizard_app.models import RFTJob
 from wizard_app.receivers import question_about
@@ -78,7 +78,7 @@ class Command(JobCommand):
         self._data(dataset, report, options)
         run = RFTJob.objects.filter(workspace=workspace, name=options["name"]).first()
         run = run or services.create_run(dataset, options["name"], by=None)
-        report["split"] = services.split_run(
+        report["split"] = splitting.split_run(
             run, SplitParams(ratio=options["train_ratio"], seed=options["seed"])
         ).report.model_dump(mode="json")
         grader = self._grader(run, options)
