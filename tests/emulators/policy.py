@@ -1,0 +1,144 @@
+"""A small softmax policy that really learns, so that reward curves are earned."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graders_app.core.evaluate import make_sample
+
+Json = dict[str, Any]
+
+#: Answers a policy chooses from, at most; longer texts are no answers it could hit upon.
+MOST_REPLIES = 64
+LONGEST = 100
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: text, tool calls as (function, arguments as JSON), or both."""
+
+    text: str = ""
+    calls: tuple[tuple[str, str], ...] = ()
+
+    def tool_calls(self) -> list[Json]:
+        return [
+            {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+            for number, (name, arguments) in enumerate(self.calls, 1)
+        ]
+
+    def sample(self) -> Json:
+        """What a grader gets."""
+        return make_sample(self.text, self.tool_calls())
+
+
+#: What an untrained model says.
+UNSURE = Reply("I am not sure.")
+
+
+@dataclass
+class Policy:
+    """Softmax over replies on the words of a prompt."""
+
+    replies: list[Reply]
+    weights: dict[str, list[float]] = field(default_factory=dict)
+
+    def chances(self, words: Sequence[str]) -> list[float]:
+        rows = [self.weights[word] for word in words if word in self.weights]
+        scores = [sum(column) for column in zip(*rows, strict=True)] if rows else [0.0] * len(self.replies)
+        top = max(scores)
+        powers = [math.exp(score - top) for score in scores]
+        whole = sum(powers)
+        return [power / whole for power in powers]
+
+    def best(self, words: Sequence[str]) -> Reply:
+        chances = self.chances(words)
+        return self.replies[chances.index(max(chances))]
+
+    def draw(self, words: Sequence[str], count: int, dice: random.Random) -> list[int]:
+        return dice.choices(range(len(self.replies)), self.chances(words), k=count)
+
+    def learn(self, words: Sequence[str], chosen: Sequence[int], rewards: Sequence[float], rate: float) -> None:
+        """REINFORCE with the mean of the group as baseline: the pulls on replies that were not drawn add up to 0."""
+        mean = sum(rewards) / len(rewards)
+        for index, reward in zip(chosen, rewards, strict=True):
+            for word in words:
+                self.weights.setdefault(word, [0.0] * len(self.replies))[index] += rate * (reward - mean)
+
+    def copy(self) -> Policy:
+        return Policy(self.replies, {word: list(row) for word, row in self.weights.items()})
+
+
+def words_of(messages: list[Json]) -> list[str]:
+    """The words of the last user message, each once, and one that all prompts share."""
+    users = [message["content"] for message in messages if message.get("role") == "user"]
+    last = users[-1] if users else ""
+    text = last if isinstance(last, str) else " ".join(str(part.get("text", "")) for part in last)
+    return [*sorted(set(re.findall(r"\w+", text.lower()))), "the bias"]
+
+
+def replies_for(rows: list[Json], schema: Json | None = None) -> list[Reply]:
+    """What a policy trained on ``rows`` may answer, the most frequent first after the unsure one.
+
+    Short texts among the rows' own fields; tool calls, and a bare call of each tool; with ``schema`` (of a
+    ``response_format``) the JSON objects its properties and the rows' fields of the same names make.
+    """
+    counts: Counter[Reply] = Counter()
+    for row in rows:
+        fields = {key: value for key, value in row.items() if key not in ("messages", "tools")}
+        counts.update(_as_reply(value) for value in fields.values() if _answerable(value))
+        counts.update(Reply(calls=((name, "{}"),)) for name in _tool_names(row))
+        made = _structured(fields, schema) if schema is not None else None
+        if made is not None:
+            counts[made] += 1
+    counts.pop(UNSURE, None)
+    ordered = sorted(counts, key=lambda reply: (-counts[reply], reply.text, reply.calls))
+    return [UNSURE, *ordered[: MOST_REPLIES - 1]]
+
+
+def _answerable(value: Any) -> bool:
+    if isinstance(value, str):
+        return 0 < len(value) <= LONGEST
+    return isinstance(value, dict | list) and bool(value) and len(json.dumps(value)) <= LONGEST * 10
+
+
+def _as_reply(value: Any) -> Reply:
+    calls = _calls(value)
+    if calls:
+        return Reply(calls=calls)
+    return Reply(value if isinstance(value, str) else json.dumps(value))
+
+
+def _calls(value: Any) -> tuple[tuple[str, str], ...]:
+    """Tool calls of a reference: one, a list of them, an object with ``tool_calls``; () where it is something else."""
+    if isinstance(value, dict) and "tool_calls" in value:
+        value = value["tool_calls"]
+    found = []
+    for call in value if isinstance(value, list) else [value]:
+        function = call.get("function", call) if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str) or "arguments" not in function:
+            return ()
+        arguments = function["arguments"]
+        found.append((function["name"], arguments if isinstance(arguments, str) else json.dumps(arguments)))
+    return tuple(found)
+
+
+def _tool_names(row: Json) -> list[str]:
+    tools = row.get("tools") or []
+    return [tool["function"]["name"] for tool in tools if isinstance(tool.get("function"), dict)]
+
+
+def _structured(fields: Json, schema: Json) -> Reply | None:
+    """A row's fields as an object of the schema; the one unnamed property of a schema takes the reference."""
+    properties = schema.get("properties") or {}
+    found = {name: fields[name] for name in properties if name in fields}
+    if len(properties) == 1 and not found and "reference_answer" in fields:
+        found = {next(iter(properties)): fields["reference_answer"]}
+    missing = [name for name in schema.get("required") or [] if name not in found]
+    return None if missing or not found else Reply(json.dumps(found))
