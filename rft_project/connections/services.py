@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from rft_project.platforms import build
 from rft_project.platforms.base import Platform
-from rft_project.platforms.endpoints import refusal
+from rft_project.platforms.endpoints import is_loopback, refusal
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import Access, SampleRequest
 
@@ -28,6 +28,8 @@ ROLES = {
     "embedding": "Turns message texts into numbers that topics are found and sorted by. It reads message texts.",
     "judge": "Scores answers for graders that ask a model. It reads questions, answers and references.",
 }
+#: Kinds that cost nothing wherever they are; one of the others on loopback is an emulator.
+UNPAID = ("local", "compatible")
 OPENAI_HOST = "api.openai.com"
 _MOST_NAMES = 20  # trainable models listed with a connection
 
@@ -59,6 +61,11 @@ def local_connection(workspace: Workspace) -> Connection:
 def is_own_engine(connection: Connection) -> bool:
     """True for the engine of this server, which every workspace has; another engine has an address of its own."""
     return connection.kind == "local" and not connection.address
+
+
+def is_emulated(connection: Connection) -> bool:
+    """True for a paid platform that answers on this machine: nothing is real there, and pages say so."""
+    return connection.kind not in UNPAID and is_loopback(connection.address)
 
 
 def address_refusal(url: str) -> str:

@@ -84,6 +84,15 @@ def refusal(url: str, *, allowed: Collection[str] = (), resolve: Resolve = resol
     return ""
 
 
+def is_loopback(url: str) -> bool:
+    """Whether ``url`` names this machine itself. Asks no resolver."""
+    parts = _parts(url)
+    if parts is None:
+        return False
+    address = _address(parts[1])
+    return parts[1] == "localhost" if address is None else address.is_loopback
+
+
 def _parts(url: str) -> tuple[str, str, int] | None:
     """Scheme, host in lower case and port; None for anything that two readers could read in two ways."""
     if not 1 <= len(url) <= _LONGEST or not url.isascii() or re.search(r"[\x00-\x20\x7f\\?#@]", url):

@@ -56,6 +56,20 @@ def test_the_address_is_judged_when_saved_and_on_every_use(add, emulator, settin
     assert len(emulator.requests) == asked
 
 
+@pytest.mark.parametrize(
+    ("kind", "address", "emulated"),
+    [
+        ("openai", "http://127.0.0.1:8801/v1", True),
+        ("openai", "https://api.openai.com/v1", False),
+        ("openai", "", False),
+        ("local", "http://127.0.0.1:8765/v1", False),
+        ("compatible", "http://localhost:11434/v1", False),
+    ],
+)
+def test_a_paid_platform_on_this_machine_is_emulated(kind, address, emulated):
+    assert services.is_emulated(Connection(kind=kind, address=address)) is emulated
+
+
 def test_two_connections_of_one_name_are_refused(add):
     add("Emulated")
     with pytest.raises(Refused) as refused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rft_project.platforms.endpoints import refusal
+from rft_project.platforms.endpoints import is_loopback, refusal
 
 PUBLIC = "93.184.215.14"
 
@@ -153,3 +153,18 @@ def test_a_name_nobody_knows_is_said():
 )
 def test_the_operator_opens_exactly_the_host_and_port_listed(url, listed, may):
     assert (refusal(url, allowed=[listed], resolve=to("10.1.2.3")) == "") is may
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8800/v1", "https://127.8.8.8", "http://localhost:1", "http://[::1]:9/x", "http://LOCALHOST"],
+)
+def test_addresses_of_this_machine(url):
+    assert is_loopback(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "https://api.openai.com/v1", "http://10.0.0.1", "http://localhost.example.org", "127.0.0.1"]
+)
+def test_addresses_of_other_machines(url):
+    assert not is_loopback(url)
