@@ -54,13 +54,19 @@
     x: () => { const box = current() && current().closest("tr").querySelector("input[name=id]"); if (box) box.click(); },
     "?": () => { const keys = document.getElementById("keys"); keys.open = !keys.open; if (keys.open) keys.scrollIntoView({ block: "nearest" }); },
   };
+  /* While the drawer is on its way keys wait: they are meant for the record that comes, not for the one that was there. */
+  let coming = false;
+  const waiting = [];
+  function act(key) {
+    if (/^[1-9]$/.test(key)) { if (!shut()) topic(Number(key)); } else KEYS[key]();
+  }
   /* before app.js, which moves only while a record is open */
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=checkbox]), select, textarea")) return;
     const key = event.key.toLowerCase();
-    if (/^[1-9]$/.test(key) && !shut()) topic(Number(key));
-    else if (KEYS[key]) KEYS[key]();
-    else return;
+    if (!KEYS[key] && !(/^[1-9]$/.test(key) && (coming || !shut()))) return;
+    if (coming) waiting.push(key);
+    else act(key);
     event.preventDefault();
     event.stopImmediatePropagation();
   }, true);
@@ -74,11 +80,22 @@
     row.closest("tr").querySelector("[data-drawer]").setAttribute("aria-current", "true");
   });
   let goOn = false;
-  document.addEventListener("htmx:beforeRequest", (event) => { goOn = Boolean(event.target.dataset && event.target.dataset.goOn); });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.target.id !== "drawer") return;
+    coming = true;
+    goOn = Boolean(event.target.dataset.goOn);
+  });
   document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.detail.target.id !== "drawer" || !goOn) return;
-    goOn = false;
-    move(1);
+    if (event.detail.target.id !== "drawer") return;
+    const on = goOn;
+    coming = goOn = false;
+    if (on) move(1);
+    while (!coming && waiting.length) act(waiting.shift());
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.target.id !== "drawer" || event.detail.successful) return;
+    waiting.length = 0;
+    coming = false;
   });
   document.addEventListener("click", (event) => { if (event.target.closest("[data-review-start]")) move(1); });
 })();

@@ -90,6 +90,21 @@ def test_a_review_needs_nothing_but_the_keyboard(dataset: Dataset, opened: Any) 
     assert (newest[0].topic, newest[0].preview) == (was, "Another question altogether")
 
 
+def test_keys_pressed_faster_than_the_server_answers_reach_the_record_they_are_meant_for(
+    dataset: Dataset, opened: Any
+) -> None:
+    topics = dataset.topics.leaves()
+    newest = list(dataset.records.order_by("-pk")[:4])
+    with launch() as browser:
+        page = opened(browser, f"/datasets/{dataset.pk}/records/")
+        for key in "j213":
+            page.keyboard.press(key)
+        expect(page.locator("#drawer h2")).to_have_text(f"Record {newest[3].pk}")
+        assert page.problems == []  # type: ignore[attr-defined]
+    answered = [type(record).objects.get(pk=record.pk).topic for record in newest]
+    assert answered == [topics[1], topics[0], topics[2], newest[3].topic]
+
+
 def test_what_cannot_be_saved_says_so_in_the_drawer(dataset: Dataset, opened: Any) -> None:
     with launch() as browser:
         page = opened(browser, f"/datasets/{dataset.pk}/records/")
