@@ -39,7 +39,13 @@ class CredentialsForm(forms.Form):
         return key
 
     def clean_base_url(self) -> str:
-        address: str = self.cleaned_data["base_url"]
+        return self._judged("base_url")
+
+    def clean_endpoint(self) -> str:
+        return self._judged("endpoint")
+
+    def _judged(self, field: str) -> str:
+        address: str = self.cleaned_data[field]
         sentence = address_refusal(address) if address else ""
         if sentence:
             raise forms.ValidationError(sentence)
@@ -86,9 +92,38 @@ class CompatibleForm(CredentialsForm):
     api_key = _key("Key", "Where the server asks for one. Kept encrypted.", required=False)
 
 
+class AzureForm(CredentialsForm):
+    endpoint = forms.CharField(
+        label="Endpoint",
+        max_length=300,
+        help_text="Of the resource, such as https://name.openai.azure.com, or of a Foundry project.",
+    )
+    api_key = _key(
+        "API key", "Kept encrypted. Leave empty to sign in with what this server is signed in with.", required=False
+    )
+    subscription = forms.CharField(
+        label="Subscription",
+        max_length=36,
+        required=False,
+        help_text="Its id. It, the resource group and the account are needed to deploy tuned models from here.",
+    )
+    resource_group = forms.CharField(label="Resource group", max_length=90, required=False)
+    account = forms.CharField(
+        label="Account", max_length=64, required=False, help_text="The name of the Foundry or Azure OpenAI resource."
+    )
+    deployments = forms.CharField(
+        label="Deployments",
+        max_length=2000,
+        required=False,
+        help_text="Without the three above: one line for each model, such as o4-mini-2025-04-16 = my-deployment",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+
 #: kind of ``platforms.PLATFORMS`` -> its form.
 FORMS: dict[str, type[CredentialsForm]] = {
     "openai": OpenAIForm,
+    "azure": AzureForm,
     "local": LocalForm,
     "compatible": CompatibleForm,
 }

@@ -47,6 +47,10 @@ class Membership(models.Model):
         return f"{self.user} in {self.workspace} ({self.role})"
 
 
+#: Credentials that are addresses somebody entered: judged before every use.
+ADDRESS_FIELDS = ("base_url", "endpoint", "endpoint_url")
+
+
 class Connection(models.Model):
     """Credentials for one platform, sealed. ``kind`` is a key of ``platforms.PLATFORMS``.
 
@@ -86,7 +90,7 @@ class Connection(models.Model):
         self.sealed = seal(json.dumps(values), self._identity)
         key = str(values.get("api_key") or "")
         self.hint = key[-SHOWN:] if len(key) >= SHOWN * 4 else ""  # of a short key even that would tell too much
-        self.address = str(values.get("base_url") or "")
+        self.address = next((str(values[field]) for field in ADDRESS_FIELDS if values.get(field)), "")
 
     def resealed(self) -> str:
         """The credentials under the current key. Raises SealError."""

@@ -17,7 +17,7 @@ from rft_project.platforms.endpoints import is_loopback, refusal
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import Access, SampleRequest
 
-from .models import AuditEntry, Connection, Workspace
+from .models import ADDRESS_FIELDS, AuditEntry, Connection, Workspace
 from .scrub import scrub
 from .sealing import SealError
 
@@ -82,12 +82,12 @@ def platform_for(connection: Connection) -> Platform:
         values: dict[str, Any] = connection.credentials()
     except SealError as problem:
         raise PlatformError(f"{connection.name}: {problem}") from None
-    address = values.get("base_url")
-    if address:
-        sentence = address_refusal(str(address))
+    addresses = [str(values[field]) for field in ADDRESS_FIELDS if values.get(field)]
+    for address in addresses:
+        sentence = address_refusal(address)
         if sentence:
             raise PlatformError(sentence)
-    elif connection.kind == "local":
+    if connection.kind == "local" and not addresses:
         # The engine of this server moves with the settings; its key goes to no other address.
         values = {**values, "base_url": settings.ENGINE_URL, "api_key": settings.ENGINE_KEY}
     return build(connection.kind, values)

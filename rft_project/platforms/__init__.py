@@ -16,6 +16,7 @@ __all__ = ["PLATFORMS", "NotSupported", "Platform", "PlatformError", "Unknown", 
 PLATFORMS: dict[str, tuple[str, str]] = {
     "local": ("Local engine", "rft_project.platforms.local.LocalPlatform"),
     "openai": ("OpenAI", "rft_project.platforms.openai.OpenAIPlatform"),
+    "azure": ("Azure", "rft_project.platforms.azure.AzurePlatform"),
     "compatible": ("OpenAI-compatible server", "rft_project.platforms.compatible.CompatiblePlatform"),
 }
 

@@ -15,7 +15,6 @@ import httpx2
 import openai
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from .bounded import BoundedTransport
 from .errors import NotSupported, PlatformError
 from .journal import UNKEPT, Journal, Send
 from .openai_errors import translate, unreadable
@@ -55,7 +54,7 @@ Call = Callable[[], Any]
 
 
 @lru_cache(maxsize=1)
-def _shared_http(_process: int) -> httpx2.Client:
+def shared_http(_process: int) -> httpx2.Client:
     """One connection pool per process (a client of its own costs each adapter 20 ms of TLS set-up).
 
     It follows no redirect, which would carry customer text elsewhere, reads no proxy from the environment and keeps no
@@ -64,8 +63,7 @@ def _shared_http(_process: int) -> httpx2.Client:
     """
     limits = httpx2.Limits(max_connections=200, keepalive_expiry=3.0)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    transport = BoundedTransport(httpx2.HTTPTransport(limits=limits, trust_env=False))
-    return httpx2.Client(follow_redirects=False, trust_env=False, transport=transport, cookies=no_cookies)
+    return httpx2.Client(follow_redirects=False, trust_env=False, limits=limits, cookies=no_cookies)
 
 
 class ProtocolCredentials(BaseModel):
@@ -104,7 +102,7 @@ class OpenAIProtocol:
             base_url=credentials.base_url.rstrip("/"),
             max_retries=0,
             timeout=httpx2.Timeout(call_timeout, connect=10.0),
-            http_client=http_client or _shared_http(os.getpid()),
+            http_client=http_client or shared_http(os.getpid()),
         )
         # Not from the environment either: the connection says which organization pays.
         self._client.organization = None
@@ -324,22 +322,13 @@ class OpenAIProtocol:
 
     def _json(self, doing: str, call: Call, *, spending: bool = False) -> JsonDict:
         """The JSON object a raw SDK call answers with; every failure as PlatformError."""
-        content = self._bytes(doing, call, spending=spending)
         try:
-            answer = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise unreadable(self.label, doing, spending=spending) from error
+            answer = json.loads(call().content)
+        except Exception as error:
+            raise translate(error, platform=self.label, doing=doing, spending=spending, secret=self._secret) from error
         if not isinstance(answer, dict):
             raise unreadable(self.label, doing, spending=spending)
         return answer
-
-    def _bytes(self, doing: str, call: Call, *, spending: bool = False) -> bytes:
-        """The body a raw SDK call answers with; every failure as PlatformError."""
-        try:
-            content: bytes = call().content
-        except Exception as error:
-            raise translate(error, platform=self.label, doing=doing, spending=spending, secret=self._secret) from error
-        return content
 
     def _read(self, doing: str, build: Callable[[], Any], *, spending: bool = False) -> Any:
         """``build()``; a wrong shape of the answer as PlatformError."""

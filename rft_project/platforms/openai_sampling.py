@@ -21,6 +21,10 @@ class ChatModels(OpenAIProtocol):
         """The model a request's ``model`` leads to, where a platform calls models by names of people's own."""
         return name
 
+    def thinks(self, name: str) -> bool:
+        """Whether ``name`` leads to a model that thinks before it answers."""
+        return reasons(self.behind(name))
+
     def sample(self, request: SampleRequest) -> Sample:
         """Several requests where a model gives one answer at a time."""
         try:
@@ -41,12 +45,10 @@ class ChatModels(OpenAIProtocol):
 
     def sampling_parameters(self, request: SampleRequest) -> JsonDict:
         arguments: JsonDict = {"max_completion_tokens": request.max_tokens}
-        if not reasons(self.behind(request.model)):
+        if not self.thinks(request.model):
             arguments["temperature"] = request.temperature
             if request.seed is not None:
                 arguments["seed"] = request.seed
-        elif request.reasoning_effort:
-            arguments["reasoning_effort"] = request.reasoning_effort
         if request.tools:
             arguments["tools"] = request.tools
         if request.response_format is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from rft_project.connections import services
@@ -10,6 +12,7 @@ from rft_project.connections.models import AuditEntry, Connection
 from rft_project.connections.services import LOCAL_NAME, Refused, local_connection, platform_for
 from rft_project.platforms import PLATFORMS
 from rft_project.platforms.errors import PlatformError
+from tests.emulators import azure
 from tests.emulators.openai import TRAINABLE, Fault
 from tests.worker import free_port
 
@@ -56,12 +59,26 @@ def test_the_address_is_judged_when_saved_and_on_every_use(add, emulator, settin
     assert len(emulator.requests) == asked
 
 
+def test_an_azure_endpoint_is_judged_too(workspace, owner, settings):
+    with azure.running() as running:
+        settings.ALLOWED_PRIVATE_ENDPOINTS = [urlsplit(running.origin).netloc]
+        values = {"endpoint": running.origin, "api_key": running.key}
+        made = services.add(workspace, "azure", "Ours", values, by=owner)
+        asked = len(running.requests)
+        assert (made.address, services.is_emulated(made)) == (running.origin, True)
+        settings.ALLOWED_PRIVATE_ENDPOINTS = []
+        with pytest.raises(PlatformError, match="https"):
+            platform_for(made)
+        assert len(running.requests) == asked
+
+
 @pytest.mark.parametrize(
     ("kind", "address", "emulated"),
     [
         ("openai", "http://127.0.0.1:8801/v1", True),
         ("openai", "https://api.openai.com/v1", False),
         ("openai", "", False),
+        ("azure", "http://127.0.0.1:8802", True),
         ("local", "http://127.0.0.1:8765/v1", False),
         ("compatible", "http://localhost:11434/v1", False),
     ],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.emulators import openai
+from tests.emulators import azure, openai
 from tests.engine.process import Engine, free_port
 
 
@@ -19,6 +19,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 @pytest.fixture
 def emulator() -> Iterator[openai.OpenAIEmulator]:
     with openai.running() as running:
+        yield running
+
+
+@pytest.fixture
+def azure_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[azure.AzureEmulator]:
+    """One Azure resource, and the environment in which this process has a managed identity there."""
+    with azure.running(step_seconds=0.01) as running:
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
         yield running
 
 
