@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 import httpx2
 import openai
 
+from .bounded import TooLong
 from .errors import PlatformError, Unknown
 
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -51,6 +52,8 @@ def unreadable(platform: str, doing: str, *, spending: bool = False) -> Platform
 def _of_connection(error: openai.APIConnectionError, platform: str, doing: str, spending: bool) -> PlatformError:
     if isinstance(error.__cause__, _NEVER_SENT):
         return PlatformError(f"{platform} can't be reached: check the address and the network.", retryable=True)
+    if isinstance(error.__cause__, TooLong):
+        return _unclear(f"{platform} sent an answer that is too long to be read while {doing}.", spending)
     if isinstance(error, openai.APITimeoutError):
         return _unclear(f"{platform} did not answer in time while {doing}.", spending)
     return _unclear(f"The connection to {platform} broke while {doing}.", spending)

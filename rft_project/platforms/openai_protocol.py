@@ -15,6 +15,7 @@ import httpx2
 import openai
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from .bounded import BoundedTransport
 from .errors import NotSupported, PlatformError
 from .journal import UNKEPT, Journal, Send
 from .openai_errors import translate, unreadable
@@ -63,7 +64,8 @@ def shared_http(_process: int) -> httpx2.Client:
     """
     limits = httpx2.Limits(max_connections=200, keepalive_expiry=3.0)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return httpx2.Client(follow_redirects=False, trust_env=False, limits=limits, cookies=no_cookies)
+    transport = BoundedTransport(httpx2.HTTPTransport(limits=limits, trust_env=False))
+    return httpx2.Client(follow_redirects=False, trust_env=False, transport=transport, cookies=no_cookies)
 
 
 class ProtocolCredentials(BaseModel):
@@ -322,13 +324,22 @@ class OpenAIProtocol:
 
     def _json(self, doing: str, call: Call, *, spending: bool = False) -> JsonDict:
         """The JSON object a raw SDK call answers with; every failure as PlatformError."""
+        content = self._bytes(doing, call, spending=spending)
         try:
-            answer = json.loads(call().content)
-        except Exception as error:
-            raise translate(error, platform=self.label, doing=doing, spending=spending, secret=self._secret) from error
+            answer = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise unreadable(self.label, doing, spending=spending) from error
         if not isinstance(answer, dict):
             raise unreadable(self.label, doing, spending=spending)
         return answer
+
+    def _bytes(self, doing: str, call: Call, *, spending: bool = False) -> bytes:
+        """The body a raw SDK call answers with; every failure as PlatformError."""
+        try:
+            content: bytes = call().content
+        except Exception as error:
+            raise translate(error, platform=self.label, doing=doing, spending=spending, secret=self._secret) from error
+        return content
 
     def _read(self, doing: str, build: Callable[[], Any], *, spending: bool = False) -> Any:
         """``build()``; a wrong shape of the answer as PlatformError."""

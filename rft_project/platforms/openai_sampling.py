@@ -49,6 +49,8 @@ class ChatModels(OpenAIProtocol):
             arguments["temperature"] = request.temperature
             if request.seed is not None:
                 arguments["seed"] = request.seed
+        elif request.reasoning_effort:
+            arguments["reasoning_effort"] = request.reasoning_effort
         if request.tools:
             arguments["tools"] = request.tools
         if request.response_format is not None:

@@ -151,6 +151,7 @@ class SampleRequest(Value):
     tools: list[JsonDict] = []
     response_format: JsonDict | None = None
     allowed_answers: list[str] = []  # only for models whose catalogue entry needs them
+    reasoning_effort: str = ""  # how long a model that thinks first may think, in the platform's words; '' its own way
 
 
 class Answer(Value):

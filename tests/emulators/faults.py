@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-#: Characters of a "huge-json" answer: more than any answer has, little enough for a test.
-HUGE = 40_000_000
+#: Characters of a "huge-json" answer: far more than any answer has. It comes in parts, so nobody has to hold it.
+HUGE = 2_000_000_000
 
 
 @dataclass

@@ -261,10 +261,24 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.kind == "not-json":
             return self._send(Answer(200, b"<html>Bad gateway</html>", {"content-type": "text/html"}))
         if fault.kind == "huge-json":
-            return self._send(Answer(200, b'{"padding": "' + b"x" * HUGE + b'"}'))
+            return self._send_without_end()
         if fault.kind == "cut":
             return self._send(answer, cut=True)
         return self._send(answer)
+
+    def _send_without_end(self) -> None:
+        """JSON that goes on until the caller has had enough."""
+        self.close_connection = True
+        try:
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(HUGE))
+            self.end_headers()
+            self.wfile.write(b'{"padding": "')
+            for _ in range(HUGE // 65_536):
+                self.wfile.write(b"x" * 65_536)
+        except OSError:
+            pass
 
     def _drop(self) -> None:
         self.close_connection = True

@@ -96,12 +96,23 @@ class TestOpenAI(PlatformContract):
     # Errors in the platform's own words
 
     def test_closed_to_this_organization(self, platform, emulator, request_for) -> None:
-        words = "OpenAI is winding down the fine-tuning platform and your organization is no longer able to create jobs"
-        emulator.faults = [Fault("POST", JOBS, 403, message=words, code="training_not_available")]
+        """The way out first, then the platform's own words; nothing was started."""
+        emulator.closed = True
         with pytest.raises(PlatformError) as refusal:
             platform.start_training(request_for())
-        assert str(refusal.value) == f"OpenAI does not allow this: {words}."
-        assert refusal.value.code == "training_not_available"
+        assert str(refusal.value) == (
+            "OpenAI no longer lets your organization start fine-tuning jobs; train the same run on this machine's "
+            f"engine, Azure or Bedrock. OpenAI does not allow this: {openai.CLOSED}."
+        )
+        assert (refusal.value.status, refusal.value.retryable) == (403, False)
+        assert emulator.jobs == {}
+
+    def test_other_refusals_of_a_start_keep_their_words(self, platform, emulator, request_for) -> None:
+        words = "Your project may not use fine-tuning."
+        emulator.faults = [Fault("POST", JOBS, 403, message=words, code="forbidden")]
+        with pytest.raises(PlatformError) as refusal:
+            platform.start_training(request_for())
+        assert (str(refusal.value), refusal.value.code) == (f"OpenAI does not allow this: {words}", "forbidden")
 
     def test_the_key_is_never_repeated(self, emulator) -> None:
         with pytest.raises(PlatformError) as refusal:
@@ -109,7 +120,9 @@ class TestOpenAI(PlatformContract):
         assert str(refusal.value) == "OpenAI does not accept the key: Incorrect API key provided: …."
         assert refusal.value.status == 401
 
-    @pytest.mark.parametrize("kind", [500, 503, 408, "drop", "broken-json"])
+    @pytest.mark.parametrize(
+        "kind", [500, 503, 408, 409, "drop", "drop-after", "cut", "broken-json", "not-json", "huge-json"]
+    )
     def test_reads_that_fail_may_be_tried_again(self, platform, emulator, kind) -> None:
         emulator.faults = [Fault("GET", "/models", kind)]
         with pytest.raises(PlatformError) as failure:
@@ -117,6 +130,21 @@ class TestOpenAI(PlatformContract):
         assert failure.value.retryable
         assert not isinstance(failure.value, Unknown)
         assert platform.check() is None
+
+    @pytest.mark.parametrize(
+        ("kind", "sentence"),
+        [
+            ("huge-json", "OpenAI sent an answer that is too long to be read while listing models."),
+            ("not-json", "OpenAI sent an answer that can't be read while listing models."),
+            ("cut", "The connection to OpenAI broke while listing models."),
+            (503, "OpenAI failed while listing models (HTTP 503): An error was injected."),
+        ],
+    )
+    def test_what_went_wrong_is_one_sentence(self, platform, emulator, kind, sentence) -> None:
+        emulator.faults = [Fault("GET", "/models", kind)]
+        with pytest.raises(PlatformError) as failure:
+            platform.check()
+        assert str(failure.value) == sentence
 
     def test_a_used_up_quota_is_not_waited_for(self, platform, emulator) -> None:
         emulator.faults = [Fault("POST", "/chat", 429, message="You exceeded your quota.", code="insufficient_quota")]
@@ -153,8 +181,18 @@ class TestOpenAI(PlatformContract):
         assert emulator.count("POST", "/chat/completions") == 4
         assert sample.usage.completion_tokens == 3 * (8 + len(sample.answers[0].text) // 4 + 1)
 
+    def test_how_long_a_model_thinks_is_said_to_models_that_think(self, platform, emulator) -> None:
+        tokens = {}
+        for effort in ("low", "high"):
+            request = SampleRequest(model=openai.TRAINABLE, messages=[_user("x")], reasoning_effort=effort)
+            tokens[effort] = platform.sample(request).usage.completion_tokens
+        assert tokens["high"] > tokens["low"]
+        assert platform.sample(SampleRequest(model=openai.CHAT, messages=[_user("x")], reasoning_effort="low")).answers
+        assert emulator.problems == []
+
     def test_capabilities_follow_the_account(self, platform, emulator) -> None:
         models = {model.id: model for model in platform.capabilities().models}
+        assert platform.capabilities().pause is True
         assert models[openai.TRAINABLE].access is Access.EXISTING
         assert models[openai.TRAINABLE].retires == "2099-01-01"
         assert (models[openai.CHAT].method, models[openai.CHAT].hyperparameters) == ("sample", {})
@@ -189,6 +227,19 @@ class TestOpenAI(PlatformContract):
         for _ in range(2):
             build("openai", emulator.credentials).check()
         assert "cookie" not in emulator.headers[-1]
+
+
+# Webhook secrets
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_short", "sk-abc", "whsec_" + "ü" * 30])
+def test_a_signing_secret_that_signs_nothing_is_refused(emulator: OpenAIEmulator, secret: str) -> None:
+    with pytest.raises(PlatformError) as refusal:
+        build("openai", {**emulator.credentials, "webhook_secret": secret})
+    assert str(refusal.value) == (
+        "The credentials for OpenAI are not usable: webhook_secret: a signing secret begins with whsec_ and is copied "
+        "whole."
+    )
 
 
 def _user(text: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
@@ -11,12 +12,20 @@ import httpx2
 import numpy as np
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rft_project.platforms import PLATFORMS, PlatformError, adapter, build, catalogue
 from rft_project.platforms.openai_errors import translate
+from rft_project.platforms.openai_metrics import result_events
 from rft_project.platforms.openai_values import checkpoint_of, event_of, sample_of, status_of
 from rft_project.platforms.static_embeddings import DIMENSIONS, embed
 from rft_project.platforms.types import Access, State
+
+#: Keys of a metric event, for making strange ones.
+KEYS = ["step", "scores", "graders", "usage", "samples", "errors", "timing", "full_iteration", "train_reward_mean"]
+KEYS += ["name", "train_other_error_count", "train_prompt_tokens_mean", "train_prompt_tokens_count", "results"]
+KEYS += ["model_graders_token_usage", "flagged", "category", "blocked", "sampling", "train_mean_reward"]
 
 #: A metric event as the reinforcement fine-tuning guide shows it, shortened.
 PUBLISHED = {
@@ -51,9 +60,52 @@ def test_the_published_metric_event() -> None:
         "train_reward": 0.42,
         "valid_reward": 0.68,
         "reward:label": 0.4,
+        "valid_reward:label": 0.7,
+        "reasoning_tokens": 3330.0,
         "seconds": 731.0,
         "errors": 3.0,
     }
+
+
+def test_judge_tokens_are_counted_whole() -> None:
+    """Mean times count of every judge and part; older events carry the sums."""
+    judges = [
+        {"name": "a", "train_prompt_tokens_mean": 10.0, "train_prompt_tokens_count": 3, "valid_prompt_tokens_mean": 5,
+         "valid_prompt_tokens_count": 2, "train_completion_tokens_mean": 4, "train_completion_tokens_count": 3},
+        {"name": "b", "train_prompt_tokens_mean": 1.5, "train_prompt_tokens_count": 2},
+    ]  # fmt: skip
+    found = event_of({**PUBLISHED, "data": {"usage": {"graders": judges}}}).metrics
+    assert found == {"judge_prompt_tokens": 43.0, "judge_completion_tokens": 12.0}
+    older = {"m": {"train_prompt_tokens": 7, "eval_prompt_tokens": 2, "train_completion_tokens": 1}}
+    found = event_of({**PUBLISHED, "data": {"model_graders_token_usage": older}}).metrics
+    assert found == {"judge_prompt_tokens": 9.0, "judge_completion_tokens": 1.0}
+
+
+def test_seconds_of_a_step_are_added_up_where_no_sum_is_told() -> None:
+    parts = {"sampling": 2.0, "training": 3.5, "eval": 1.0}
+    assert event_of({**PUBLISHED, "data": {"timing": {"step": parts}}}).metrics == {"seconds": 6.5}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), JSON, max_size=8), st.text(max_size=30))
+def test_no_event_is_too_strange(data: dict, message: str) -> None:
+    """Whatever comes, every value is a number that can be drawn and stored."""
+    for kind in ("metrics", "moderation_checks"):
+        event = event_of({**PUBLISHED, "type": kind, "data": data, "message": message})
+        assert all(math.isfinite(value) for value in event.metrics.values())
+
+
+@given(st.binary(max_size=300) | st.text(alphabet='step,tranwdvlimeu_\n0123456789."', max_size=200).map(str.encode))
+def test_no_result_file_is_too_strange(content: bytes) -> None:
+    events = result_events(b"step,train_mean_reward\n" + content, "file-1", 5.0)
+    assert [event.step for event in events] == sorted({event.step for event in events})
+    assert all(math.isfinite(value) for event in events for value in event.metrics.values())
 
 
 def test_older_flat_names() -> None:
