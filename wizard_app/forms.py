@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
 
@@ -64,7 +65,7 @@ class TrialForm(StudioForm):
 
 
 class DryRunForm(StudioForm):
-    model = forms.ChoiceField(label="Base model", help_text="The model you want to make better.")
+    model = forms.CharField(max_length=300, widget=forms.HiddenInput)  # connection|model, the value of a card
     size = forms.IntegerField(
         label="Prompts",
         min_value=1,
@@ -80,11 +81,13 @@ class DryRunForm(StudioForm):
         help_text="Training learns from how they differ.",
     )
 
-    def __init__(self, *args, models: list[tuple[str, str]], **kwargs):
-        super().__init__(*args, **kwargs)
-        model = self.fields["model"]
-        assert isinstance(model, forms.ChoiceField)
-        model.choices = models
+    def clean_model(self) -> tuple[str, str]:
+        """Key of the connection and id of the model; whether they exist is the service's question."""
+        connection, _, model = self.cleaned_data["model"].partition("|")
+        try:
+            return str(UUID(connection)), model
+        except ValueError:
+            raise forms.ValidationError("Choose a model.") from None
 
 
 class OverrideForm(StudioForm):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from datasets_app.core.tokens import count_text
 from datasets_app.models import Snapshot, SnapshotItem
 from graders_app.core.presets import PresetContext
 from rft_project.platforms.types import JsonDict, text_of
+from wizard_app.core.fitting import RowFacts
 
 TRAIN, VALID = "train", "valid"
 _NUMBER = re.compile(r"\D{0,12}\d[\d,]*(?:\.\d+)?\D{0,20}")  # "42", "$ 1,300.50", "12 apples"
@@ -30,15 +32,27 @@ def reference_text(trace: Trace) -> str:
     return next((text_of(message.get("content")) for message in reversed(trace.output_messages)), "")
 
 
+@dataclass(frozen=True)
+class _About:
+    """``tokens``: the longest usual answer."""
+
+    context: PresetContext
+    tokens: int
+    rows: RowFacts
+
+
 @lru_cache(maxsize=32)
-def _about(snapshot_pk: int, content_hash: str) -> tuple[PresetContext, int]:
-    """What a snapshot's records hold (a snapshot never changes), and the longest usual answer in tokens."""
+def _about(snapshot_pk: int, content_hash: str) -> _About:
+    """What a snapshot's records hold; a snapshot never changes."""
     labels: dict[str, int] = {}
     keys: dict[str, int] = {}
-    lengths, tokens = [], [1]
+    lengths, tokens, rows = [], [1], RowFacts()
     total = references = numbers = calls = offering = 0
     for item in SnapshotItem.objects.filter(snapshot=snapshot_pk).iterator():
         trace = item.trace
+        row = item_of(trace)
+        size = len(encode_json(row).encode("utf-8", "replace"))
+        rows = rows.with_row(row, size=size, valid=item.part == VALID)
         total += 1
         references += trace.has_reference and trace.reference_answer is not None
         if trace.has_reference and isinstance(trace.reference_answer, str):
@@ -64,7 +78,7 @@ def _about(snapshot_pk: int, content_hash: str) -> tuple[PresetContext, int]:
         call_count=calls,
         tool_count=offering,
     )
-    return context, tokens[int(0.95 * (len(tokens) - 1))]
+    return _About(context, tokens[int(0.95 * (len(tokens) - 1))], rows)
 
 
 def _plain_reference(trace: Trace) -> str:
@@ -89,7 +103,11 @@ def _json_keys(trace: Trace) -> list[str]:
 
 
 def preset_context(snapshot: Snapshot) -> PresetContext:
-    return _about(snapshot.pk, snapshot.content_hash)[0]
+    return _about(snapshot.pk, snapshot.content_hash).context
+
+
+def row_facts(snapshot: Snapshot) -> RowFacts:
+    return _about(snapshot.pk, snapshot.content_hash).rows
 
 
 def allowed_answers(snapshot: Snapshot) -> list[str]:
@@ -99,6 +117,6 @@ def allowed_answers(snapshot: Snapshot) -> list[str]:
 
 def answer_tokens(snapshot: Snapshot, most: int | None) -> int:
     """Tokens an answer may have: twice the usual longest reference and a few more, within what the model takes."""
-    usual = _about(snapshot.pk, snapshot.content_hash)[1]
+    usual = _about(snapshot.pk, snapshot.content_hash).tokens
     wanted = max(8, 2 * usual + 4)
     return min(wanted, most or 1024, 1024)

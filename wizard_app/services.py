@@ -14,14 +14,15 @@ from datasets_app.models import Dataset
 from graders_app.core.evaluate import GraderError
 from graders_app.core.spec import item_fields, parse_grader
 from graders_app.models import Grader
-from rft_project.connections.models import AuditEntry, Connection
+from rft_project.connections.models import AuditEntry
 from rft_project.connections.services import platform_for
 from rft_project.jobs.models import Job, live_job
 from rft_project.jobs.services import HasPk, enqueue, retry
-from rft_project.platforms.types import Access, DeployRequest, Handle, ModelInfo, State
+from rft_project.platforms.types import DeployRequest, Handle, State
 
 from . import attempts, flow
 from .attempts import Earlier
+from .choosing import dry_run_refusal, model_info, training_refusal
 from .items import allowed_answers, answer_tokens
 from .models import Deployment, RFTJob, StepResult
 from .receivers import ask_first
@@ -90,18 +91,6 @@ def choose_grader(run: RFTJob, grader: Grader) -> GraderSummary:
 # --- H: dry run
 
 
-def trainable(connection: Connection) -> list[ModelInfo]:
-    """Base models a run may start on today; asks the platform. Raises PlatformError."""
-    found = platform_for(connection).capabilities()
-    open_ones = [m for m in found.models if m.method == "reinforcement" and m.access is not Access.RETIRED]
-    return open_ones if found.train else []
-
-
-def model_info(connection: Connection, model: str) -> ModelInfo | None:
-    """The catalogue's entry of a base model; asks the platform."""
-    return next((m for m in platform_for(connection).capabilities().models if m.id == model), None)
-
-
 def start_dry_run(run: RFTJob, params: DryRunParams, *, by: Any, agreed: str = "") -> Job:
     """Queue the dry run; asking twice finds the one at work, whatever the second asks for.
 
@@ -117,8 +106,11 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: Any, agreed: str = "
     if connection is None:
         raise Refused("Choose one of this workspace's connections.")
     info = model_info(connection, params.model)
-    if info is None or info.access is Access.RETIRED:
+    if info is None or info.method != "reinforcement":
         raise Refused(f"{connection.name} has no model called {params.model} that can be trained; choose another.")
+    refusal = dry_run_refusal(run, info)
+    if refusal:
+        raise Refused(refusal)
     ask_first(run, connection, agreed=agreed, by=by)
     most = answer_tokens(run.frozen, info.max_answer_tokens)
     settled = params.model_copy(
@@ -182,6 +174,9 @@ def start_training(run: RFTJob, params: TrainParams, *, by: Any, agreed: str = "
         if earlier is Earlier.FOLLOW:
             return retry(state.job)
         spent = earlier is Earlier.OVER
+    refusal = training_refusal(run, model_info(run.platform_connection, run.base_model))
+    if refusal:
+        raise Refused(refusal)
     consent.ask_first(consent.about_snapshot(run.frozen, run.platform_connection), agreed=agreed, by=by)
     given = params.model_copy(update={"connection": str(run.connection_id), "model": run.base_model})
     return _new_training(run, given, spent=spent, by=by)

@@ -17,11 +17,12 @@ from rft_project.connections.models import Connection
 from rft_project.connections.services import local_connection, platform_for
 from rft_project.platforms.types import JsonDict, SampleRequest, text_of
 
+from .choosing import trainable
 from .forms import LOGGED, SAMPLED
 from .items import allowed_answers, answer_tokens
 from .models import RFTJob
 from .receivers import about_judge, ask_first
-from .services import Refused, trainable
+from .services import Refused
 
 
 @dataclass(frozen=True)

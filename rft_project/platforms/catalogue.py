@@ -118,7 +118,9 @@ def _as_listed(model: ModelInfo, listed: Mapping[str, Mapping[str, Any]]) -> Mod
     if model.id not in listed:
         return model.model_copy(update={"access": Access.RETIRED})
     shutdown = listed[model.id].get("shutdown_date")
-    return model.model_copy(update={"retires": shutdown}) if isinstance(shutdown, str) else model
+    if not isinstance(shutdown, str):
+        return model
+    return model.model_copy(update={"retires": shutdown, "serves_until": None})
 
 
 @lru_cache(maxsize=1)

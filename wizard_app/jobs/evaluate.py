@@ -10,13 +10,14 @@ from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
 from wizard_app import flow
 from wizard_app.attempts import as_trained
+from wizard_app.choosing import model_info
 from wizard_app.core.outcome import Pair, judge
 from wizard_app.items import VALID, allowed_answers, answer_tokens
 from wizard_app.models import RFTJob, Rollout
 from wizard_app.receivers import question_about
 from wizard_app.sampling import Plan, collect
 from wizard_app.schemas import ResultsSummary, Stored
-from wizard_app.services import finish_step, model_info
+from wizard_app.services import finish_step
 
 
 def run_evaluate(ctx: JobContext) -> ResultsSummary:

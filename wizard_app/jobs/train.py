@@ -13,13 +13,14 @@ from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Cancelled, JobFailed, WaitUntil
 from rft_project.platforms.base import Platform
 from rft_project.platforms.errors import PlatformError
-from rft_project.platforms.types import EventPage, Handle, State, TrainingRequest, TrainingStatus
+from rft_project.platforms.types import EventPage, Handle, ModelInfo, State, TrainingRequest, TrainingStatus
 from wizard_app import flow
 from wizard_app.attempts import as_trained, handle_of
+from wizard_app.choosing import model_info, training_refusal
 from wizard_app.items import TRAIN, VALID, allowed_answers, rows_of
 from wizard_app.models import Checkpoint, MetricPoint, RFTJob, RunEvent
 from wizard_app.schemas import TrainParams, TrainResult
-from wizard_app.services import finish_step, model_info, queue_evaluation
+from wizard_app.services import finish_step, queue_evaluation
 
 LOOK_LOCAL, LOOK_REMOTE = 1.5, 10.0  # seconds between two looks at a job
 AGAIN_LOCAL, AGAIN_REMOTE, AGAIN_MOST = 3.0, 30.0, 3600.0  # the same after a look that failed
@@ -56,10 +57,8 @@ def waiting_note(status: TrainingStatus) -> str:
     return "" if status.state is State.RUNNING else f"The platform says “{status.word}”."
 
 
-def training_request(run: RFTJob) -> TrainingRequest:
+def training_request(run: RFTJob, info: ModelInfo | None) -> TrainingRequest:
     """Exactly what is sent: the frozen rows, the frozen grader, the settings, and the key of this intent."""
-    assert run.snapshot is not None and run.connection is not None
-    info = model_info(run.platform_connection, run.base_model)
     params = TrainParams.model_validate(run.steps.get(step=flow.TRAIN).params)
     return TrainingRequest(
         key=run.training_key,
@@ -77,7 +76,11 @@ def training_request(run: RFTJob) -> TrainingRequest:
 def _start(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
     """The key was stored before; the adapter finds the job an earlier attempt made with it."""
     refuse_unasked(about_snapshot(run.frozen, run.platform_connection))
-    handle = platform.start_training(training_request(run))
+    info = model_info(run.platform_connection, run.base_model)
+    refusal = training_refusal(run, info)
+    if refusal and platform.find_training(run.training_key) is None:  # it may have closed while the run waited
+        raise JobFailed(refusal, "unfit")
+    handle = platform.start_training(training_request(run, info))
     run.training_handle = handle.id
     with ctx.batch():
         run.save(update_fields=["training_handle"])

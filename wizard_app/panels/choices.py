@@ -9,17 +9,17 @@ from datasets_app.core.readiness import DatasetFacts
 from datasets_app.facts import dataset_facts
 from graders_app.core.presets import PRESETS, Preset
 from graders_app.models import Grader
-from rft_project.connections.services import local_connection, with_role
+from rft_project.connections.services import with_role
 from rft_project.jobs.models import Job
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import last_user_text, text_of
 from wizard_app import flow
+from wizard_app.choosing import model_info
 from wizard_app.core.splitting import NO_TOPIC, SplitReport
 from wizard_app.forms import SplitForm, TrainForm
 from wizard_app.items import preset_context, reference_text
 from wizard_app.models import RFTJob
 from wizard_app.schemas import GraderSummary, SplitSummary
-from wizard_app.services import model_info, trainable
 
 
 @dataclass(frozen=True)
@@ -121,21 +121,6 @@ def grader_panel(run: RFTJob) -> GraderPanel:
         missing=sorted(chosen.missing.items()) if chosen else [],
         items=items,
     )
-
-
-def model_choices(run: RFTJob) -> tuple[list[tuple[str, str]], str]:
-    """Models that can be trained over this workspace's connections, and the sentence of what could not be asked."""
-    choices: list[tuple[str, str]] = []
-    problem = ""
-    local_connection(run.workspace)
-    for connection in run.workspace.connections.all():
-        try:
-            models = trainable(connection)
-        except PlatformError as error:
-            problem = f"{connection.name}: {error}"
-            continue
-        choices += [(f"{connection.pk}|{info.id}", f"{info.label} ({connection.name})") for info in models]
-    return choices, "" if choices else problem or "No connection has a model that can be trained."
 
 
 def train_form(run: RFTJob, data: Any = None) -> tuple[TrainForm | None, str]:

@@ -58,8 +58,7 @@ def work_panel(run: RFTJob) -> WorkPanel:
 def dry_run_defaults(run: RFTJob) -> dict[str, Any]:
     """What the form starts with: the settings of the last dry run."""
     last = run.steps.filter(step=flow.DRY_RUN).first()
-    asked = {name: last.params[name] for name in ("size", "answers")} if last is not None else {}
-    return asked | ({"model": f"{run.connection_id}|{run.base_model}"} if run.base_model else {})
+    return {name: last.params[name] for name in ("size", "answers")} if last is not None else {}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from wizard_app import access, attacking, calibration, flow, forms, grading, rep
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import repeats_panel
-from wizard_app.panels.choices import grader_panel, model_choices, train_form
+from wizard_app.panels.choices import grader_panel, train_form
 from wizard_app.panels.sending import ATTACK, REPEATS, TRIAL, question_url
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
 
@@ -136,12 +136,11 @@ def do_unrate(request: Request, pk: int):
 @require_POST
 def do_dry_run(request: Request, pk: int):
     run = access.run(request.user, pk)
-    choices, problem = model_choices(run)
-    form = forms.DryRunForm(request.POST, models=choices)
-    if problem or not form.is_valid():
-        messages.error(request, problem or "Choose a model, and numbers within their limits.")
+    form = forms.DryRunForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose a model, and numbers within their limits.")
         return redirect("wizard:dry_run", pk)
-    connection, _, model = form.cleaned_data["model"].partition("|")
+    connection, model = form.cleaned_data["model"]
     params = DryRunParams(
         connection=connection, model=model, size=form.cleaned_data["size"], answers=form.cleaned_data["answers"]
     )

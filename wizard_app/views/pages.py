@@ -15,8 +15,9 @@ from wizard_app.models import RFTJob
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import rate_panel, repeats_panel, trust_sentence
-from wizard_app.panels.choices import grader_panel, model_choices, split_panel, train_form, work_of
+from wizard_app.panels.choices import grader_panel, split_panel, train_form, work_of
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
+from wizard_app.panels.models import chooser
 from wizard_app.panels.results import results_panel
 from wizard_app.panels.sending import sending_panel
 from wizard_app.panels.training import training_panel
@@ -74,8 +75,8 @@ def dry_run(request: Request, pk: int):
         return redirect("wizard:run", pk)
     context = frame.page(run, flow.DRY_RUN)
     context |= {"panel": dry_run_panel(run, request.GET.get("samples", "lowest")), "work": work_panel(run)}
-    choices, context["problem"] = model_choices(run)
-    context["form"] = forms.DryRunForm(models=choices, initial=dry_run_defaults(run))
+    context["chooser"] = None if context["work"].is_live else chooser(run, request.user)
+    context["form"] = forms.DryRunForm(initial=dry_run_defaults(run))
     context["override"], context["trust"] = forms.OverrideForm(), trust_sentence(run)
     return render(request, "wizard_app/dry_run.html", context)
 

@@ -23,6 +23,7 @@ from rft_project.connections.services import local_connection
 from rft_project.jobs.console import JobCommand
 from rft_project.platforms.errors import PlatformError
 from wizard_app import flow, services, splitting
+from wizard_app.choosing import trainable
 from wizard_app.items import preset_context
 from wizard_app.models import RFTJob
 from wizard_app.receivers import question_about
@@ -100,7 +101,7 @@ class Command(JobCommand):
             connection = connection or workspace.connections.filter(kind=wanted).first()
         if connection is None:
             raise CommandError(f"This workspace has no connection called {wanted}.", returncode=2)
-        models = [info.id for info in services.trainable(connection)]
+        models = [info.id for info in trainable(connection)]
         if not models:
             raise services.Refused(f"{connection.name} has no model that can be trained.")
         model = options["model"] or models[0]

@@ -1,0 +1,201 @@
+"""The models a run can be trained on, as cards: who may train them and how long still, whether they fit, the price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from django.urls import reverse
+
+from rft_project.connections.access import owns
+from rft_project.connections.forms import FORMS
+from rft_project.connections.models import Connection
+from rft_project.connections.services import is_emulated, is_own_engine, local_connection
+from rft_project.platforms import PLATFORMS
+from rft_project.platforms.catalogue import PlatformEntry, days_left, entry, last_day
+from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.types import Access, ModelInfo
+from rft_project.web.parts import Check
+from rft_project.web.text import plural, usd
+from wizard_app.choosing import offered, unfit
+from wizard_app.core.fitting import closed, spoken
+from wizard_app.items import row_facts
+from wizard_app.models import RFTJob
+
+SOON = 60  # days before a model's last that are worth a warning
+WORDS = {
+    Access.OPEN: ("Open", "good"),
+    Access.EXISTING: ("Existing customers", "warn"),
+    Access.INVITATION: ("By invitation", "warn"),
+    Access.RETIRED: ("Retired", "bad"),
+}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One model of one connection. ``value``: what the form sends; '' where it cannot be chosen."""
+
+    key: str
+    value: str
+    title: str
+    where: str
+    word: str
+    tone: str
+    summary: str
+    facts: list[Check]
+    chosen: bool = False
+    emulated: bool = False
+
+
+@dataclass(frozen=True)
+class PlatformCard:
+    """A platform without a connection. ``url``: where one is made; '' for people who may not."""
+
+    title: str
+    word: str
+    tone: str
+    summary: str
+    facts: list[Check]
+    url: str
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """``problems``: connections that could not be asked, each with the platform's words."""
+
+    cards: list[ModelCard]
+    closed: list[ModelCard]
+    platforms: list[PlatformCard]
+    problems: list[tuple[str, str]]
+
+    @property
+    def blocked(self) -> str:
+        """Why no model can be chosen, '' when one can."""
+        if self.cards:
+            return ""
+        return next(
+            (f"{name}: {said}" for name, said in self.problems), "No connection has a model that can be trained."
+        )
+
+
+def chooser(run: RFTJob, user: Any, today: date | None = None) -> Chooser:
+    """Asks every connection of the workspace what it offers."""
+    day = today or date.today()
+    connections = list(run.workspace.connections.all())
+    if not any(is_own_engine(connection) for connection in connections):
+        connections.append(local_connection(run.workspace))
+    connections.sort(key=lambda connection: not is_own_engine(connection))  # what costs nothing stands first
+    cards: list[ModelCard] = []
+    problems: list[tuple[str, str]] = []
+    for connection, found in zip(connections, offered(connections), strict=True):
+        if isinstance(found, PlatformError):
+            problems.append((connection.name, str(found)))
+            continue
+        models = [info for info in found.models if info.method == "reinforcement"]
+        cards += [_card(run, connection, info, day) for info in models]
+    able = [card for card in cards if card.value]
+    return Chooser(
+        cards=_one_chosen(able, f"{run.connection_id}|{run.base_model}"),
+        closed=[card for card in cards if not card.value],
+        platforms=_unconnected(connections, owns(user, run.workspace), day),
+        problems=problems,
+    )
+
+
+def _one_chosen(cards: list[ModelCard], value: str) -> list[ModelCard]:
+    """The model of the last dry run, else the first that fits."""
+    usual = [card.value for card in cards if not any(fact.state == "bad" for fact in card.facts)]
+    wanted = value if any(card.value == value for card in cards) else next(iter(usual), "")
+    return [replace(card, chosen=card.value == wanted) for card in cards]
+
+
+def _card(run: RFTJob, connection: Connection, info: ModelInfo, today: date) -> ModelCard:
+    over = closed(info, today)
+    word, tone = WORDS[Access.RETIRED if over is not None else info.access]
+    if over is None and info.preview:
+        word, tone = "Preview", "note"
+    label = PLATFORMS[connection.kind][0]
+    where = label if label == connection.name else f"{connection.name}, {label}"
+    return ModelCard(
+        key=f"{connection.pk}-{info.id}",
+        value="" if over is not None else f"{connection.pk}|{info.id}",
+        title=info.label,
+        where=where,
+        word=word,
+        tone=tone,
+        summary=info.summary,
+        facts=[Check("bad", over.said)] if over is not None else [*_fit(run, info), *_terms(info, today)],
+        emulated=is_emulated(connection),
+    )
+
+
+def _fit(run: RFTJob, info: ModelInfo) -> list[Check]:
+    found = [Check("bad" if misfit.blocks else "note", misfit.said, misfit.remedy) for misfit in unfit(run, info)]
+    if any(check.state == "bad" for check in found):
+        return found
+    rows = row_facts(run.frozen)
+    fits = f"Takes the grader, {plural(rows.train, 'row')} to train on and {rows.valid:,} to check with."
+    if not info.takes_validation:
+        fits = f"Takes the grader and {plural(rows.train, 'row')} to train on; those to check with stay here."
+    return [Check("good", fits), *found]
+
+
+def _terms(info: ModelInfo, today: date) -> list[Check]:
+    """What it needs, until when, and what it costs."""
+    found = [Check("note", sentence) for sentence in info.needs]
+    end = _end(info, today)
+    return [*found, *([end] if end is not None else []), _price(info)]
+
+
+def _end(info: ModelInfo, today: date) -> Check | None:
+    left, last = days_left(info, today), last_day(info)
+    if left is None or last is None:
+        return None
+    when = "today is the last day" if left == 1 else f"closes in {left:,} days, {spoken(last)} is the last"
+    serves = f"Tuned models answer until {spoken(info.serves_until)}." if info.serves_until else ""
+    return Check("warn" if left <= SOON else "note", f"Training {when}.", serves)
+
+
+def _price(info: ModelInfo) -> Check:
+    if info.usd_per_hour == 0:
+        return Check("good", "Free: it runs on your own machine.")
+    known = [
+        f"{usd(price)} {unit}"
+        for price, unit in (
+            (info.usd_per_hour, "per hour of training"),
+            (info.usd_per_million_tokens, "per million tokens trained"),
+            (info.usd_per_hosting_hour, "per hour of hosting"),
+        )
+        if price is not None
+    ]
+    if not known:
+        return Check("note", "Its price is not known here; see the platform's own page.")
+    return Check("note", f"{', '.join(known)}, as of {spoken(info.price_as_of)}.", info.price_source)
+
+
+def _unconnected(connections: list[Connection], may_add: bool, today: date) -> list[PlatformCard]:
+    have = {connection.kind for connection in connections}
+    described = [(kind, entry(kind, today)) for kind in PLATFORMS if kind not in have]
+    return [_platform(kind, found, may_add, today) for kind, found in described if found.models]
+
+
+def _platform(kind: str, found: PlatformEntry, may_add: bool, today: date) -> PlatformCard:
+    order = list(WORDS)
+    word, tone = WORDS[min((model.access for model in found.models), key=order.index)]
+    lines = [Check(_tone_of(model, today), _line(model, today)) for model in found.models]
+    needs = [Check("note", sentence) for sentence in found.needs]
+    url = reverse("connections:new_connection", args=[kind]) if may_add and kind in FORMS else ""
+    return PlatformCard(PLATFORMS[kind][0], word, tone, found.summary, [*lines, *needs], url)
+
+
+def _tone_of(model: ModelInfo, today: date) -> str:
+    return "bad" if closed(model, today) is not None else "note"
+
+
+def _line(model: ModelInfo, today: date) -> str:
+    last = last_day(model)
+    if closed(model, today) is not None:
+        return f"{model.label}: retired" + (f", {spoken(last)} was the last day." if last else ".")
+    words = "open, in preview" if model.preview else WORDS[model.access][0].lower()
+    return f"{model.label}: {words}" + (f", until {spoken(last)}." if last else ".")
