@@ -106,8 +106,8 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: Any, agreed: str = "
     if connection is None:
         raise Refused("Choose one of this workspace's connections.")
     info = model_info(connection, params.model)
-    if info is None or info.method != "reinforcement":
-        raise Refused(f"{connection.name} has no model called {params.model} that can be trained; choose another.")
+    if info is None:
+        raise Refused(f"{connection.name} has no model called {params.model}; choose another.")
     refusal = dry_run_refusal(run, info)
     if refusal:
         raise Refused(refusal)
