@@ -84,6 +84,7 @@ def dry_run_refusal(run: RFTJob, info: ModelInfo) -> str:
 def training_refusal(run: RFTJob, info: ModelInfo | None) -> str:
     """Why training must not be started today, '' when it may. ``info``: None where the platform has no such model."""
     if info is None or info.method != "reinforcement":
-        return f"{run.platform_connection.name} has no model called {run.base_model} that can be trained; choose another."
+        name = run.platform_connection.name
+        return f"{name} has no model called {run.base_model} that can be trained; choose another."
     found = [closed(info, date.today()), *(misfit for misfit in unfit(run, info) if misfit.blocks)]
     return next((str(misfit) for misfit in found if misfit is not None), "")
