@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from .azure_sign_in import MANAGEMENT, PROJECT, RESOURCE, is_loopback, may_recei
 from .catalogue import entry
 from .errors import NotSupported, PlatformError
 from .journal import UNKEPT, Journal
+from .openai_jobs import JobsWithResults, PausableJobs
 from .openai_protocol import CALL_TIMEOUT, KEY, Call, ProtocolCredentials, shared_http
 from .openai_sampling import ChatModels, parameter
 from .types import (
@@ -103,7 +103,7 @@ class AzureCredentials(BaseModel):
         return Account(root=root, subscription=self.subscription, resource_group=self.resource_group, name=self.account)
 
 
-class AzurePlatform(ChatModels):
+class AzurePlatform(ChatModels, PausableJobs, JobsWithResults):
     kind: ClassVar[str] = "azure"
     label: ClassVar[str] = "Azure"
     credentials: ClassVar[type[BaseModel]] = AzureCredentials
@@ -227,22 +227,10 @@ class AzurePlatform(ChatModels):
 
     def pause_training(self, handle: Handle) -> None:
         """Azure pauses a job once its first step is done."""
-        self._turn(handle, "pausing", self._client.fine_tuning.jobs.with_raw_response.pause, (State.PAUSED,))
-
-    def resume_training(self, handle: Handle) -> None:
-        resume = self._client.fine_tuning.jobs.with_raw_response.resume
-        self._turn(handle, "resuming", resume, (State.QUEUED, State.RUNNING))
-
-    def _turn(self, handle: Handle, doing: str, call: Callable[[str], Any], done: tuple[State, ...]) -> None:
         try:
-            self._json(f"{doing} training", lambda: call(handle.id))
+            super().pause_training(handle)
         except PlatformError as error:
-            if error.status not in (400, 409):
-                raise
-            status = self.training(handle)
-            if status.state in done or status.word == doing:
-                return
-            if str(status.raw.get("model")).startswith("gpt-5"):
+            if error.status in (400, 409) and str(self.training(handle).raw.get("model")).startswith("gpt-5"):
                 raise NotSupported("Azure pauses no training of gpt-5; cancel it instead.") from error
             raise
 

@@ -122,7 +122,7 @@ class Deployments:
             raise self._refusal(response, doing, spending)
         try:
             answer = json.loads(response.content or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise _unclear(f"Azure sent an answer that can't be read while {doing}.", spending)

@@ -126,7 +126,7 @@ class TestAzure(PlatformContract):
         handle = platform.start_training(request)
         assert platform.start_training(request) == handle
         assert len(emulator.jobs) == 1
-        assert len(emulator.files) == 2
+        assert emulator.count("POST", "/openai/v1/files") == 2
 
     def test_a_job_is_found_by_its_files_name_alone(self, platform, emulator, request_for) -> None:
         emulator.keeps_metadata = False
