@@ -8,6 +8,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from rft_project.web import views
+from wizard_app.views import hooks
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="datasets:datasets"), name="home"),
@@ -15,6 +16,7 @@ urlpatterns = [
     path("graders/", include("graders_app.urls")),
     path("runs/", include("wizard_app.urls")),
     path("connections/", include("rft_project.connections.urls")),
+    path("hooks/openai/<uuid:pk>/", hooks.openai, name="openai_hook"),
     path("sign-in/", views.SignIn.as_view(), name="sign_in"),
     path("sign-in/<str:token>/", views.sign_in_by_link, name="sign_in_by_link"),
     path("sign-out/", LogoutView.as_view(), name="sign_out"),

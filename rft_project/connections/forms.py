@@ -7,6 +7,8 @@ from typing import Any
 
 from django import forms
 
+from rft_project.platforms.openai_webhooks import is_signing_secret
+
 from .models import Workspace
 from .services import address_refusal
 
@@ -76,6 +78,17 @@ class OpenAIForm(CredentialsForm):
         required=False,
         help_text="Leave empty for OpenAI itself. A server that speaks its protocol: https://host/v1",
     )
+    webhook_secret = _key(
+        "Webhook signing secret",
+        "Not needed: jobs are looked at every few seconds. With it, OpenAI's webhook makes the look happen at once.",
+        required=False,
+    )
+
+    def clean_webhook_secret(self) -> str:
+        secret: str = self.cleaned_data["webhook_secret"]
+        if secret and not is_signing_secret(secret):
+            raise forms.ValidationError("A signing secret begins with whsec_; copy it again, whole.")
+        return secret
 
 
 class LocalForm(CredentialsForm):

@@ -102,6 +102,20 @@ class Connection(models.Model):
         return values
 
 
+class HookMessage(models.Model):
+    """A webhook's message that was taken, so that the same one sent again does nothing. Kept for a day."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE, related_name="hook_messages")
+    message_id = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "message_id"], name="one_row_per_hook_message")]
+
+    def __str__(self) -> str:
+        return self.message_id
+
+
 class AuditEntry(models.Model):
     """What was done that spends, exports, deploys or touches credentials. Written once, never changed."""
 

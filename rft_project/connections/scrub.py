@@ -7,6 +7,7 @@ import re
 
 SHAPES = re.compile(
     r"sk-[A-Za-z0-9_-]{8,}"
+    r"|whsec_[A-Za-z0-9+/=]{8,}"
     r"|A[KS]IA[0-9A-Z]{16}"
     r"|(?i:(?<=Bearer )[A-Za-z0-9._~+/=-]{8,})"
     # A telling name, then a value behind quotes, colon or equals sign; the name stays.

@@ -93,6 +93,14 @@ def platform_for(connection: Connection) -> Platform:
     return build(connection.kind, values)
 
 
+def webhook_secret(connection: Connection) -> str:
+    """What the connection's webhooks are signed with, '' where it has none."""
+    try:
+        return str(connection.credentials().get("webhook_secret") or "")
+    except SealError:
+        return ""
+
+
 def examine(connection: Connection) -> dict[str, Any]:
     """Call the platform for real; returns what the account can do there. Raises PlatformError."""
     platform = platform_for(connection)

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -14,7 +15,7 @@ from rft_project.connections import access, services
 from rft_project.connections.forms import FORMS
 from rft_project.connections.panels import connections_panel, label_of, offer
 
-SECRETS = ("api_key",)
+SECRETS = ("api_key", "webhook_secret")
 
 
 class Request(HttpRequest):
@@ -68,6 +69,8 @@ def credentials(request: Request, pk: UUID) -> HttpResponse:
             messages.success(request, f"{connection.name} answered; the new credentials are saved.")
             return redirect("connections:connections")
     context = {"form": form, "connection": connection, "platform": label_of(connection.kind)}
+    if connection.kind == "openai":
+        context["hook"] = request.build_absolute_uri(reverse("openai_hook", args=[pk]))
     return render(request, "connections/credentials.html", context, status=422 if form.errors else 200)
 
 

@@ -12,8 +12,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-
-import openai
+from importlib import import_module
+from typing import Any
 
 #: Events about fine-tuning jobs; there is none for a pause or for metrics.
 JOB_EVENTS = ("fine_tuning.job.succeeded", "fine_tuning.job.failed", "fine_tuning.job.cancelled")
@@ -40,15 +40,17 @@ def notice_of(body: bytes, headers: Mapping[str, str], secret: str) -> Notice | 
     """What the message says; None where its signature, its age or its shape is not right, for whatever reason."""
     if not is_signing_secret(secret):
         return None
+    client, sdk_error = _verifier()
     try:
-        _verifier().webhooks.verify_signature(body, headers, secret=secret)
+        client.webhooks.verify_signature(body, headers, secret=secret)
         event = json.loads(body)
         return Notice(id=headers["webhook-id"], kind=str(event["type"]), subject=str(event["data"]["id"]))
-    except (openai.OpenAIError, ValueError, TypeError, KeyError, RecursionError):
+    except (sdk_error, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
 @lru_cache(maxsize=1)
-def _verifier() -> openai.OpenAI:
-    """A client that calls nobody."""
-    return openai.OpenAI(api_key="none", base_url="http://127.0.0.1:9")
+def _verifier() -> tuple[Any, type[Exception]]:
+    """A client that calls nobody, and what its package raises; imported when the first message comes."""
+    sdk = import_module("openai")
+    return sdk.OpenAI(api_key="none", base_url="http://127.0.0.1:9"), sdk.OpenAIError
