@@ -11,7 +11,7 @@ from rft_project.platforms.catalogue import entry
 from rft_project.platforms.types import Access
 
 from .models import OWNER, Connection, Membership
-from .services import ROLES, is_own_engine
+from .services import ROLES, is_emulated, is_own_engine
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Line:
     platform: str
     owned: bool
     own_engine: bool
+    emulated: bool
     word: str
     tone: str
     facts: list[str]
@@ -89,7 +90,8 @@ def _line(connection: Connection, owned: bool, several: bool) -> Line:
         Role(name, f"{name.capitalize()} model", getattr(connection, f"{name}_model"), sentence)
         for name, sentence in ROLES.items()
     ]
-    return Line(connection, platform, owned, own, word, tone, facts, _can(connection.abilities), roles)
+    emulated = is_emulated(connection)
+    return Line(connection, platform, owned, own, emulated, word, tone, facts, _can(connection.abilities), roles)
 
 
 def _can(abilities: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from django.urls import reverse
 
 from datasets_app.strip import dataset_steps
+from rft_project.connections.services import is_emulated
 from rft_project.web.steps import Step
 from wizard_app import flow
 from wizard_app.models import RFTJob
@@ -67,6 +68,7 @@ def page(run: RFTJob, here: str) -> dict[str, Any]:
     following = states[at + 1] if at + 1 < len(order) else None
     return {
         "run": run,
+        "emulated": run.connection is not None and is_emulated(run.connection),
         "steps": strip_of(run, states, here),
         "stepper": stepper(run, states, here),
         "state": states[at],
