@@ -95,18 +95,26 @@ class OverrideForm(StudioForm):
 
 
 class TrainForm(StudioForm):
-    """Hyperparameters of one model, within the bounds its catalogue entry gives."""
+    """Hyperparameters of one model and its platform's own options, within the bounds its catalogue entry gives."""
 
     def __init__(self, *args, info: ModelInfo, **kwargs):
         super().__init__(*args, **kwargs)
         self.info = info
-        for name, bound in info.hyperparameters.items():
+        for name, bound in (info.options | info.hyperparameters).items():
             self.fields[name] = _field(name, bound)
             self.fields[name].widget.attrs["class"] = "input"
 
     def hyperparameters(self) -> dict:
         """What was set by hand; the platform's own default stands for what was left empty."""
-        return {name: value for name, value in self.to_params().items() if value not in (None, "")}
+        return self._set(self.info.hyperparameters)
+
+    def options(self) -> dict:
+        """The same of what only this platform has."""
+        return self._set(self.info.options)
+
+    def _set(self, bounds: dict[str, Bound]) -> dict:
+        given = self.to_params()
+        return {name: given[name] for name in bounds if given.get(name) not in (None, "")}
 
 
 def _field(name: str, bound: Bound) -> forms.Field:

@@ -108,6 +108,7 @@ class TrainParams(Stored):
     connection: str = ""
     model: str = ""
     hyperparameters: dict[str, Any] = {}
+    options: dict[str, Any] = {}  # by the names of the model's own, such as Azure's training type
     seed: int = Field(0, ge=0)
     suffix: str = Field("", max_length=40, pattern=r"^[A-Za-z0-9_-]*$")
 

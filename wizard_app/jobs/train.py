@@ -67,6 +67,7 @@ def training_request(run: RFTJob, info: ModelInfo | None) -> TrainingRequest:
         valid_rows=rows_of(run.frozen, VALID),
         grader=run.grader_config or {},
         hyperparameters=params.hyperparameters,
+        options=params.options,
         suffix=params.suffix,
         seed=params.seed,
         allowed_answers=allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else [],

@@ -19,7 +19,7 @@ from wizard_app.core.splitting import NO_TOPIC, SplitReport
 from wizard_app.forms import SplitForm, TrainForm
 from wizard_app.items import preset_context, reference_text
 from wizard_app.models import RFTJob
-from wizard_app.schemas import GraderSummary, SplitSummary
+from wizard_app.schemas import GraderSummary, SplitSummary, TrainParams
 
 
 @dataclass(frozen=True)
@@ -131,4 +131,6 @@ def train_form(run: RFTJob, data: Any = None) -> tuple[TrainForm | None, str]:
         return None, str(error)
     if info is None:
         return None, "The base model of the dry run is not offered any more; run the dry run with another one."
-    return TrainForm(data, info=info, initial=run.hyperparameters), ""
+    trained = run.steps.filter(step=flow.TRAIN).first()
+    options = TrainParams.model_validate(trained.params).options if trained is not None else {}
+    return TrainForm(data, info=info, initial={**options, **run.hyperparameters}), ""

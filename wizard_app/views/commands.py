@@ -172,7 +172,7 @@ def do_train(request: Request, pk: int):
     if form is None or not form.is_valid():
         messages.error(request, problem or "A setting is outside its limits.")
         return redirect("wizard:train", pk)
-    params = TrainParams(hyperparameters=form.hyperparameters())
+    params = TrainParams(hyperparameters=form.hyperparameters(), options=form.options())
     try:
         services.start_training(run, params, by=request.user, agreed=request.POST.get("agreed", ""))
     except Unasked:

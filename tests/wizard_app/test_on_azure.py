@@ -1,0 +1,72 @@
+"""A run on an emulated Azure resource: what only that platform has is chosen on the page and reaches the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.urls import reverse
+
+from rft_project.connections import services as connections
+from rft_project.platforms import catalogue
+from tests.emulators import azure
+from tests.worker import drain
+from wizard_app import services
+from wizard_app.forms import TrainForm
+from wizard_app.models import RFTJob
+from wizard_app.schemas import DryRunParams
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def resource(settings: Any) -> Iterator[azure.AzureEmulator]:
+    with azure.running() as running:
+        settings.ALLOWED_PRIVATE_ENDPOINTS = [urlsplit(running.origin).netloc]
+        yield running
+
+
+@pytest.fixture
+def azure_run(graded_run: RFTJob, resource: azure.AzureEmulator, owner: Any) -> RFTJob:
+    """A run whose dry run asked o4-mini through its deployment, named by hand."""
+    values = {
+        "endpoint": resource.origin,
+        "api_key": resource.key,
+        "deployments": f"{azure.TRAINABLE} = {azure.BASE_DEPLOYMENT}",
+    }
+    connection = connections.add(graded_run.workspace, "azure", "Ours", values, by=owner)
+    params = DryRunParams(connection=str(connection.pk), model=azure.TRAINABLE, size=10, answers=2)
+    services.start_dry_run(graded_run, params, by=None)
+    drain(jump=True)
+    graded_run.refresh_from_db()
+    services.override_no_go(graded_run, "The emulator's model knows nothing yet.", by=owner)
+    return graded_run
+
+
+def test_the_training_type_is_chosen_on_the_page_and_sent(azure_run, resource, client, owner) -> None:
+    client.force_login(owner)
+    page = client.get(reverse("wizard:train", args=[azure_run.pk])).content.decode()
+    assert "Training type" in page
+    form = {"trainingType": "developerTier", "n_epochs": "3", "batch_size": "32", "reasoning_effort": "default"}
+    assert client.post(reverse("wizard:do_train", args=[azure_run.pk]), form).status_code == 302
+    drain(jump=True)
+    (job,) = resource.jobs.values()
+    assert job["trainingType"] == "developerTier"
+    assert job["method"]["reinforcement"]["hyperparameters"] == {
+        "n_epochs": 3,
+        "batch_size": 32,
+        "reasoning_effort": "default",
+    }
+    azure_run.refresh_from_db()
+    assert azure_run.tuned_model == job["fine_tuned_model"]
+    again = client.get(reverse("wizard:train", args=[azure_run.pk])).content.decode()
+    assert '<option value="developerTier" selected>' in again
+
+
+def test_an_option_outside_its_choices_is_refused() -> None:
+    (model,) = [m for m in catalogue.entry("azure").models if m.id == azure.TRAINABLE]
+    form = TrainForm({"trainingType": "free"}, info=model)
+    assert not form.is_valid()
+    assert list(form.errors) == ["trainingType"]
