@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
@@ -35,6 +36,10 @@ from .types import (
     TrainingStatus,
 )
 
+#: Seconds for which an uploaded file is waited for, and after which a longer one is looked at again.
+FILE_WAIT, FILE_RETRY = 20.0, 30.0
+_FILE_AT_WORK = ("uploaded", "pending", "running")
+_FILE_FAILED = ("error", "failed", "deleted")
 _ENDINGS = ("/openai/v1", "/openai")
 _LINE = re.compile(r"[,;\n]+")
 
@@ -114,13 +119,16 @@ class AzurePlatform(ChatModels, PausableJobs, JobsWithResults):
         *,
         http_client: httpx2.Client | None = None,
         call_timeout: float = CALL_TIMEOUT,
+        file_wait: float = FILE_WAIT,
     ) -> None:
+        self._file_wait = file_wait
         http = http_client or shared_http(os.getpid())
         key = credentials.api_key
         wire = ProtocolCredentials(base_url=credentials.base_url, api_key=key)
         super().__init__(wire, http_client=http, call_timeout=call_timeout)
         self._sign_in = token_for(credentials.audience)
-        if self._secret:
+        self._keyed = bool(self._secret)
+        if self._keyed:
             # The SDK sends it as a bearer token as well, which Azure takes; gateways in front of it want this one.
             self._client = self._client.with_options(default_headers={"api-key": self._secret})
         else:
@@ -128,7 +136,8 @@ class AzurePlatform(ChatModels, PausableJobs, JobsWithResults):
         self._client.organization = None
         self._client.project = None
         account = credentials.managed
-        manager = Deployments(account, token_for(MANAGEMENT), http, call_timeout) if account else None
+        sign_in = token_for(MANAGEMENT, needed_to="deploy")
+        manager = Deployments(account, sign_in, http, call_timeout) if account else None
         self._deployed = azure_deployments.Deployed(manager, account, credentials.deployments)
         #: Deployments that refused a temperature: models that think before they answer.
         self._thinking: set[str] = set()
@@ -204,7 +213,32 @@ class AzurePlatform(ChatModels, PausableJobs, JobsWithResults):
 
     def _job(self, request: TrainingRequest, journal: Journal) -> JsonDict:
         azure_checks.check(request)
-        return super()._job(request, journal)
+        arguments = super()._job(request, journal)
+        for part in ("training", "validation"):
+            self._await_file(part, arguments[f"{part}_file"])
+        return arguments
+
+    def _await_file(self, part: str, file: str) -> None:
+        """Azure reads a file before a job can take it; a file that takes longer is waited for in another attempt."""
+        retrieve = self._client.files.with_raw_response.retrieve
+        deadline = time.monotonic() + self._file_wait
+        while True:
+            about = self._json("reading the uploaded file", lambda: retrieve(file))
+            word = str(about.get("status") or "")
+            if word in _FILE_FAILED:
+                reason = str(about.get("status_details") or "it gives no reason")
+                raise PlatformError(f"Azure can't use the file of {part} rows: {reason.rstrip('.')}.", code=word)
+            if word not in _FILE_AT_WORK:
+                return
+            if time.monotonic() >= deadline:
+                sentence = f"Azure is still reading the file of {part} rows; the job is started once it has."
+                raise PlatformError(sentence, retryable=True, retry_after=FILE_RETRY)
+            time.sleep(0.5)
+
+    def _files_called(self, name: str, size: int) -> list[str]:
+        """By name alone, which tells the content too: the size is not known while Azure reads a file."""
+        files = self._pages("listing files", self._listed_files)
+        return [str(f["id"]) for f in files if f.get("filename") == name and f.get("status") not in _FILE_FAILED][::-1]
 
     def _jobs_with(self, key: str) -> list[str]:
         """Jobs that carry ``key`` in their metadata, their suffix or the name of their training file, oldest first.
@@ -259,9 +293,11 @@ class AzurePlatform(ChatModels, PausableJobs, JobsWithResults):
         try:
             return super()._json(doing, call, spending=spending)
         except PlatformError as error:
-            if error.status in (401, 403) and not error.remedy:
-                error.remedy = self._deployed.sign_in_help(error)
-            raise
+            if error.status not in (401, 403) or error.remedy:
+                raise
+            words = str(error) if self._keyed else str(error).replace("the key", "this server's sign-in", 1)
+            remedy = self._deployed.sign_in_help(error, keyed=self._keyed)
+            raise PlatformError(words, code=error.code, status=error.status, remedy=remedy) from error.__cause__
 
 
 def _carries(job: JsonDict, key: str) -> bool:

@@ -200,8 +200,8 @@ class Deployed:
 
     # Help
 
-    def sign_in_help(self, error: PlatformError) -> str:
-        if error.status == 401:
+    def sign_in_help(self, error: PlatformError, *, keyed: bool) -> str:
+        if error.status == 401 and keyed:
             return f"# The keys of the resource:\naz cognitiveservices account keys list {self._place()}"
         scope = self._account.id if self._account else "<resource id of the account>"
         return (

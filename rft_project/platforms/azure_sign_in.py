@@ -51,8 +51,9 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
-def token_for(scope: str) -> Token:
-    """A function that gives a token for ``scope``, a new one before the last expires.
+def token_for(scope: str, *, needed_to: str = "") -> Token:
+    """A function that gives a token for ``scope``, a new one before the last expires. ``needed_to``: what it alone
+    opens, where a key opens the rest.
 
     It raises PlatformError with status 401 where the server is not signed in; nothing was sent to the platform then.
     """
@@ -66,6 +67,11 @@ def token_for(scope: str) -> Token:
         except (AzureError, ValueError):
             # Its text lists every way that was tried, over many lines.
             sentence = "This server is not signed in to Azure, so nothing was sent: sign it in, or enter a key."
+            if needed_to:
+                sentence = (
+                    f"This server is not signed in to Azure, which it needs to {needed_to}: sign it in, or leave "
+                    "subscription, resource group and account empty."
+                )
             raise PlatformError(sentence, code="not_signed_in", status=401, remedy=_REMEDY) from None
 
     return token

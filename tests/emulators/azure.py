@@ -51,7 +51,8 @@ class AzureEmulator(FineTuningEmulator):
     """``credentials`` sign in with the key; with ``api_key`` '' and ``environment`` set, with a managed identity.
 
     ``keeps_metadata``: whether jobs remember theirs. ``pauses_at``: the step after which a job reaches the service's
-    limit of cost and is paused. ``arm``: the management API and its own settings.
+    limit of cost and is paused. ``file_seconds``: for which an uploaded file is read; ``rejects``: why it is not taken
+    then, '' where it is. ``arm``: the management API and its own settings.
     """
 
     trainable: ClassVar[tuple[str, ...]] = (TRAINABLE, GPT5)
@@ -62,6 +63,8 @@ class AzureEmulator(FineTuningEmulator):
         super().__init__(**options)
         self.keeps_metadata = True
         self.pauses_at: int | None = None
+        self.file_seconds = 0.0
+        self.rejects = ""
         self.identity = uuid.uuid4().hex
         #: Tokens that were handed out, each with its audience.
         self.tokens: dict[str, str] = {}
@@ -136,6 +139,7 @@ class AzureEmulator(FineTuningEmulator):
         raise Refused(404, "Resource not found", code="404")
 
     def data(self, request: Request) -> Any:
+        self._read_files()
         match request.method, request.parts:
             case "GET", ["models"]:
                 return {"object": "list", "data": [about for about, _ in self.models.values()]}
@@ -182,7 +186,21 @@ class AzureEmulator(FineTuningEmulator):
         job["trainingType"] = body.get("trainingType", "standard")
         return job
 
+    def create_file(self, form: dict[str, Any]) -> Json:
+        made = super().create_file(form)
+        made |= {"status": "pending", "bytes": None, "ready_at": time.monotonic() + self.file_seconds}
+        return made
+
+    def _read_files(self) -> None:
+        for about, content in self.files.values():
+            if about["status"] == "pending" and time.monotonic() >= about["ready_at"]:
+                about["bytes"] = len(content)
+                about["status"] = "error" if self.rejects else "processed"
+                about["status_details"] = self.rejects or None
+
     def rows(self, file_id: Any, most: int, param: str) -> list[Json]:
+        if file_id in self.files and self.files[file_id][0]["status"] != "processed":
+            raise Refused(400, f"The file {file_id} is not ready.", param=param, code="invalid_file")
         rows = super().rows(file_id, most, param)
         for number, row in enumerate(rows, 1):
             if any(isinstance(m["content"], list) and m["content"] for m in row["messages"]):

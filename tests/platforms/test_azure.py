@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import httpx2
@@ -148,6 +149,33 @@ class TestAzure(PlatformContract):
         assert impatient.start_training(request) == impatient.find_training(request.key)
         assert len(emulator.jobs) == 1
 
+    # Files are read before a job can take them
+
+    def test_a_file_is_waited_for(self, platform, emulator, request_for) -> None:
+        emulator.file_seconds = 0.3
+        platform.start_training(request_for())
+        assert len(emulator.jobs) == 1
+        assert emulator.problems == []
+
+    def test_a_file_that_takes_long_is_looked_at_again_later(self, emulator, request_for) -> None:
+        hasty = AzurePlatform(AzureCredentials.model_validate(emulator.credentials), file_wait=0.0)
+        emulator.file_seconds = 0.3
+        request = request_for()
+        with pytest.raises(PlatformError, match="Azure is still reading the file of training rows") as failure:
+            hasty.start_training(request)
+        assert (failure.value.retryable, failure.value.retry_after) == (True, 30.0)
+        assert not isinstance(failure.value, Unknown)
+        time.sleep(0.4)
+        hasty.start_training(request)
+        assert emulator.count("POST", "/openai/v1/files") == 2
+
+    def test_a_file_azure_cannot_use(self, platform, emulator, request_for) -> None:
+        emulator.rejects = "Row 3 holds personal data"
+        with pytest.raises(PlatformError) as refusal:
+            platform.start_training(request_for())
+        assert str(refusal.value) == "Azure can't use the file of training rows: Row 3 holds personal data."
+        assert (refusal.value.retryable, emulator.jobs) == (False, {})
+
     # Pausing
 
     def test_a_job_pauses_and_goes_on(self, platform, emulator, request_for) -> None:
@@ -261,11 +289,12 @@ class TestSigningIn:
 
     def test_another_audience_can_be_entered(self, emulator) -> None:
         scope = "https://ai.azure.com/.default"
-        with pytest.raises(PlatformError, match=r"Azure does not accept the key") as refusal:
+        with pytest.raises(PlatformError, match="Azure does not accept this server's sign-in: ") as refusal:
             build("azure", {"endpoint": emulator.origin, "api_key": "", "scope": scope}).check()
         assert set(emulator.tokens.values()) == {"https://ai.azure.com"}
         for token in emulator.tokens:
             assert token not in str(refusal.value)
+        assert refusal.value.remedy.startswith('az role assignment create --role "Foundry User"')
 
     def test_tokens_are_kept_and_never_logged(self, keyless, emulator, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level("DEBUG")

@@ -250,9 +250,7 @@ class TestRefusals:
 
     def test_a_server_that_is_not_signed_in_deploys_nothing(self, platform, emulator, monkeypatch) -> None:
         monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
-        with pytest.raises(
-            PlatformError, match="This server is not signed in to Azure, so nothing was sent"
-        ) as refusal:
+        with pytest.raises(PlatformError, match="not signed in to Azure, which it needs to deploy") as refusal:
             platform.deploy(wanted())
         assert "--deployment-name triage-v3-" in refusal.value.remedy
         assert platform.sample(_question("chat")).answers
