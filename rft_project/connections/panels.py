@@ -119,13 +119,20 @@ def offer(kind: str, today: date | None = None) -> Offer:
     if kind == "compatible":
         text = "Ollama, vLLM, llama.cpp or any other server of chat completions: its models answer prompts and help."
         return Offer(kind, described.label, text, "")
-    open_to_all = [m.label for m in described.models if m.access is Access.OPEN]
-    existing = [m.label for m in described.models if m.access is Access.EXISTING]
-    text = "Its models answer prompts with your key."
-    if open_to_all:
-        text += f" It trains {', '.join(open_to_all)}."
-    elif existing:
-        text += f" Training {', '.join(existing)} is open only to organizations that already do it."
-    else:
-        text += " It trains no model any more, so a run cannot end there."
+    usable = [m for m in described.models if m.access is not Access.RETIRED]
+    told = [
+        ("It trains {}.", [m.label for m in usable if m.access is Access.OPEN and not m.preview]),
+        (
+            "Training {} is open only to organizations that already do it.",
+            [m.label for m in usable if m.access is Access.EXISTING],
+        ),
+        ("In preview it trains {}.", [m.label for m in usable if m.access is Access.OPEN and m.preview]),
+    ]
+    sentences = [sentence.format(", ".join(names)) for sentence, names in told if names]
+    text = " ".join(
+        [
+            "Its models answer prompts with your key.",
+            *(sentences or ["It trains no model any more, so a run cannot end there."]),
+        ]
+    )
     return Offer(kind, described.label, text, described.notice)

@@ -159,6 +159,13 @@ def test_an_offer_knows_the_date(day, sentence):
     assert sentence in offer("openai", day).text
 
 
+def test_an_offer_tells_previews_from_what_is_open():
+    assert offer("azure", date(2026, 11, 25)).text == (
+        "Its models answer prompts with your key. Training o4-mini is open only to organizations that already do it. "
+        "In preview it trains gpt-oss-120b, Qwen3.8 27B, Qwen3.6 35B A3B, Muse Glimmer 30B, MAI-Code 1.1 Flash."
+    )
+
+
 def test_the_list_asks_as_little_of_the_database_for_three_connections_as_for_one(page, add, django_assert_num_queries):
     add("One")
     page.get(LIST)
