@@ -99,6 +99,7 @@ class ModelInfo(Value):
     deploy_options: dict[str, Bound] = {}
     deployable: bool = True  # False: a tuned model can be made callable only outside this product
     grader_types: list[str] = []
+    packed_grader: bool = False  # the grader travels as ``TrainingRequest.grader_package``, a Lambda function's zip
     # What a file of training rows may hold
     min_rows: int = 1
     max_train_rows: int | None = None
@@ -178,6 +179,9 @@ class TrainingRequest(Value):
     train_rows: list[JsonDict]  # {"messages": […], "tools"?: […], **item fields}
     valid_rows: list[JsonDict]
     grader: JsonDict
+    #: The grader as the zip of a Lambda function, where ``ModelInfo.packed_grader`` asks for it. Not in dumps: the
+    #: document says the same.
+    grader_package: bytes = Field(b"", exclude=True, repr=False)
     hyperparameters: JsonDict = {}
     options: JsonDict = {}  # by the names of ``ModelInfo.options``
     suffix: str = ""

@@ -7,6 +7,8 @@ from typing import Any
 
 from datasets_app.consent import about_snapshot, refuse_unasked
 from datasets_app.core.records import clean_text
+from graders_app.core.compiling import lambda_zip
+from graders_app.core.errors import GraderError
 from rft_project.connections.scrub import scrub
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
@@ -19,6 +21,7 @@ from wizard_app.attempts import as_trained, handle_of
 from wizard_app.choosing import model_info, training_refusal
 from wizard_app.items import TRAIN, VALID, allowed_answers, rows_of
 from wizard_app.models import Checkpoint, MetricPoint, RFTJob, RunEvent
+from wizard_app.receivers import judge_connection
 from wizard_app.schemas import TrainParams, TrainResult
 from wizard_app.services import finish_step, queue_evaluation
 
@@ -66,12 +69,24 @@ def training_request(run: RFTJob, info: ModelInfo | None) -> TrainingRequest:
         train_rows=rows_of(run.frozen, TRAIN),
         valid_rows=rows_of(run.frozen, VALID),
         grader=run.grader_config or {},
+        grader_package=grader_package(run) if info is not None and info.packed_grader else b"",
         hyperparameters=params.hyperparameters,
         options=params.options,
         suffix=params.suffix,
         seed=params.seed,
         allowed_answers=allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else [],
     )
+
+
+def grader_package(run: RFTJob) -> bytes:
+    """The grader as a reward function for Bedrock. Its role ``judge`` is the judge model of a Bedrock connection: the
+    function can ask no other. Raises JobFailed with what does not fit."""
+    judge = judge_connection(run)
+    model = judge.judge_model if judge is not None and judge.kind.startswith("bedrock") else ""
+    try:
+        return lambda_zip(run.grader_config or {}, judge_model=model)
+    except GraderError as error:
+        raise JobFailed(f"The grader can't become a reward function of Bedrock: {error}", "unfit") from error
 
 
 def _start(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
