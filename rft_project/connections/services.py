@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
-from rft_project.platforms import build
+from rft_project.platforms import build, signs_in_as_server
 from rft_project.platforms.base import Platform
 from rft_project.platforms.endpoints import is_loopback, refusal
 from rft_project.platforms.errors import PlatformError
@@ -246,6 +246,11 @@ def reseal(row: Sealed) -> bool:
 
 
 def _set_checked(connection: Connection, values: dict[str, Any], by: Any) -> None:
+    if by is not None and not by.is_superuser and signs_in_as_server(connection.kind, values):
+        raise Refused(
+            "This would act with the rights of this server itself, which only its operator may hand out: enter a key "
+            "and leave the fields for deploying empty, or ask the operator to add the connection."
+        )
     connection.set_credentials(values)
     try:
         connection.abilities = examine(connection)

@@ -10,7 +10,16 @@ from pydantic import ValidationError
 from .base import Platform
 from .errors import NotSupported, PlatformError, Unknown
 
-__all__ = ["PLATFORMS", "NotSupported", "Platform", "PlatformError", "Unknown", "adapter", "build"]
+__all__ = [
+    "PLATFORMS",
+    "NotSupported",
+    "Platform",
+    "PlatformError",
+    "Unknown",
+    "adapter",
+    "build",
+    "signs_in_as_server",
+]
 
 #: kind -> (label for people, dotted path of the adapter).
 PLATFORMS: dict[str, tuple[str, str]] = {
@@ -30,6 +39,16 @@ def adapter(kind: str) -> type[Platform]:
         raise PlatformError(f"There is no platform “{kind}”; known are {', '.join(PLATFORMS)}.")
     module, _, name = PLATFORMS[kind][1].rpartition(".")
     return cast("type[Platform]", getattr(import_module(module), name))
+
+
+def signs_in_as_server(kind: str, credentials: dict[str, Any]) -> bool:
+    """Whether a connection with these credentials acts as this server itself, with all that the server may do there:
+    its credentials' ``server_sign_in``. False where they are of the wrong shape, which ``build`` says."""
+    try:
+        checked = adapter(kind).credentials.model_validate(credentials)
+    except ValidationError:
+        return False
+    return bool(getattr(checked, "server_sign_in", False))
 
 
 def build(kind: str, credentials: dict[str, Any]) -> Platform:

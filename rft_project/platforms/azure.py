@@ -88,6 +88,11 @@ class AzureCredentials(BaseModel):
         return self
 
     @property
+    def server_sign_in(self) -> bool:
+        """Whether calls are made with what this server is signed in with: all without a key, else those that deploy."""
+        return bool(self.account) or not self.api_key.get_secret_value()
+
+    @property
     def base_url(self) -> str:
         address = self.endpoint.rstrip("/")
         for ending in _ENDINGS:

@@ -72,6 +72,21 @@ def test_an_azure_endpoint_is_judged_too(workspace, owner, settings):
         assert len(running.requests) == asked
 
 
+@pytest.mark.parametrize("changes", [{"api_key": ""}, {}])
+def test_only_an_operator_lends_the_servers_own_sign_in(workspace, owner, settings, monkeypatch, changes):
+    """Without a key every call is made as the server, with a key and an account those that deploy."""
+    with azure.running() as running:
+        settings.ALLOWED_PRIVATE_ENDPOINTS = [urlsplit(running.origin).netloc]
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        values = {**running.credentials, **changes}
+        with pytest.raises(Refused, match="only its operator may hand out"):
+            services.add(workspace, "azure", "Ours", values, by=owner)
+        assert running.requests == []
+        owner.is_superuser = True
+        assert services.add(workspace, "azure", "Ours", values, by=owner).last_error == ""
+
+
 @pytest.mark.parametrize(
     ("kind", "address", "emulated"),
     [
