@@ -10,7 +10,7 @@ import pytest
 
 from rft_project.platforms import Platform, PlatformError, Unknown, build
 from rft_project.platforms.azure import AzureCredentials, AzurePlatform
-from rft_project.platforms.azure_checks import deployment_name, suffix
+from rft_project.platforms.azure_checks import deployment_name
 from rft_project.platforms.types import DeployRequest, Handle, SampleRequest, State
 from tests.emulators import azure
 from tests.emulators.azure import AzureEmulator, Fault
@@ -305,20 +305,6 @@ class TestByHand:
         with pytest.raises(PlatformError) as failure:
             platform.deployment(Handle(id="chat", kind="deployment"))
         assert failure.value.retryable
-
-
-class TestNames:
-    @pytest.mark.parametrize("text", ["", "Triage v3", "Ä" * 80, "---", "x" * 200, "🙂", "a_b.c"])
-    def test_names_fit_and_stand_for_their_key(self, text) -> None:
-        for make, longest, letters in (
-            (deployment_name, 64, "abcdefghijklmnopqrstuvwxyz0123456789-"),
-            (suffix, 40, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"),
-        ):
-            name = make(text, "k-1")
-            assert 1 <= len(name) <= longest
-            assert set(name) <= set(letters)
-            assert name[0] not in "-_"
-            assert name == make(text, "k-1") != make(text, "k-2")
 
 
 def _question(model: str) -> SampleRequest:
