@@ -25,6 +25,8 @@ FRESH = 60.0
 SKU, CAPACITY, FORMAT = "GlobalStandard", 100, "OpenAI"
 #: Version of every tuned model.
 _VERSION = "1"
+#: Stands in the id of every tuned model.
+_TUNED = ".ft-"
 #: A base model's id on the data plane; the management API has its date as the version.
 _DATED = re.compile(r"(.+)-(\d{4}-\d{2}-\d{2})")
 _STATES = {
@@ -96,12 +98,15 @@ class Deployed:
         if error.code == "DeploymentNotReady":
             sentence = f"The deployment for {model} is not ready yet: try again in some minutes."
             raise PlatformError(sentence, retryable=True, code=error.code, status=error.status) from error
+        name = model if len(model) <= azure_checks.LONGEST_DEPLOYMENT else "<name>"
+        way_out = "deploy it once, or enter the name of its deployment in the connection."
+        if _TUNED in model:
+            way_out = "deploy the tuned model first; where it is, enter the name of its deployment in the connection."
         raise PlatformError(
-            f"Azure answers through deployments only, and none is known for {model}: deploy it once, or enter the "
-            "name of its deployment in the connection.",
+            f"Azure answers through deployments only, and none is known for {model}: {way_out}",
             code=error.code,
             status=404,
-            remedy=self._by_hand(model, model, SKU, CAPACITY, FORMAT),
+            remedy=self._by_hand(name, model, SKU, CAPACITY, FORMAT),
         ) from error
 
     # Deploying

@@ -288,6 +288,14 @@ class TestByHand:
         emulator.arm.lacking = {WRITE.replace("write", "read")}
         assert platform.deployment(handle).state is State.SUCCEEDED
 
+    def test_a_tuned_model_is_deployed_before_it_is_asked(self, platform, emulator) -> None:
+        with pytest.raises(PlatformError, match="deploy the tuned model first") as refusal:
+            platform.sample(_question(TUNED))
+        assert TUNED in str(refusal.value)
+        fresh = build("azure", emulator.credentials)
+        fresh.deploy(wanted())
+        assert fresh.sample(_question(TUNED)).answers
+
     def test_taking_it_away_is_left_to_people(self, keyed) -> None:
         with pytest.raises(PlatformError, match="delete triage yourself, it is billed until then") as refusal:
             keyed.undeploy(Handle(id="triage", kind="deployment"))
