@@ -122,6 +122,8 @@ def _field(name: str, bound: Bound) -> forms.Field:
     common: dict[str, Any] = {"label": label, "required": False, "help_text": bound.help, "initial": bound.default}
     if bound.choices:
         return forms.ChoiceField(choices=[(c, c) for c in bound.choices], **common)
+    if isinstance(bound.default, str) and bound.default != "auto":
+        return forms.CharField(max_length=200, **common)
     common |= {"min_value": bound.minimum, "max_value": bound.maximum}
     return forms.IntegerField(**common) if bound.integer else forms.FloatField(**common)
 

@@ -70,3 +70,11 @@ def test_an_option_outside_its_choices_is_refused() -> None:
     form = TrainForm({"trainingType": "free"}, info=model)
     assert not form.is_valid()
     assert list(form.errors) == ["trainingType"]
+
+
+def test_a_name_is_an_option_too() -> None:
+    (model,) = [m for m in catalogue.entry("azure").models if m.id == "gpt-oss-120b"]
+    form = TrainForm({"trainingType": "globalStandard", "grader_deployment": "our-judge"}, info=model)
+    assert form.is_valid()
+    assert form.options() == {"trainingType": "globalStandard", "grader_deployment": "our-judge"}
+    assert form.hyperparameters() == {}
