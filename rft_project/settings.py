@@ -227,5 +227,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]}},
     "root": {"handlers": ["console"], "level": env_str("LOG_LEVEL", "INFO")},
     # One line per request or queue message drowns what an operator looks for.
-    "loggers": {name: {"level": "WARNING"} for name in ("django.server", "axes", "django-q", "httpx2", "openai")},
+    "loggers": {
+        name: {"level": "WARNING"} for name in ("django.server", "axes", "django-q", "httpx2", "openai", "azure")
+    },
 }

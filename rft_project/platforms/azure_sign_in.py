@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
-from azure.identity import DefaultAzureCredential
+from azure.identity import DefaultAzureCredential, get_bearer_token_provider
 
 from .errors import PlatformError
 
@@ -60,7 +60,7 @@ def token_for(scope: str, *, needed_to: str = "") -> Token:
 
     def token() -> str:
         try:
-            return _credential(os.getpid(), _surroundings()).get_token(scope).token
+            return _provider(scope, os.getpid(), _surroundings())()
         except (ServiceRequestError, ServiceResponseError):
             sentence = "Microsoft's sign-in can't be reached, so nothing was sent: check the network."
             raise PlatformError(sentence, retryable=True) from None
@@ -81,7 +81,13 @@ def _surroundings() -> tuple[tuple[str, str], ...]:
     return tuple(sorted(item for item in os.environ.items() if item[0].startswith(_VARIABLES)))
 
 
+@lru_cache(maxsize=8)
+def _provider(scope: str, process: int, surroundings: tuple[tuple[str, str], ...]) -> Token:
+    """Keeps its token until shortly before it expires."""
+    return get_bearer_token_provider(_credential(process, surroundings), scope)
+
+
 @lru_cache(maxsize=2)
 def _credential(_process: int, _surroundings: tuple[tuple[str, str], ...]) -> DefaultAzureCredential:
-    """One credential per process: it keeps its tokens, and asking ``az`` for one takes a second."""
+    """One credential per process: asking ``az`` for a token takes a second."""
     return DefaultAzureCredential()
