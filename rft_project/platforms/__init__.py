@@ -26,6 +26,7 @@ PLATFORMS: dict[str, tuple[str, str]] = {
     "local": ("Local engine", "rft_project.platforms.local.LocalPlatform"),
     "openai": ("OpenAI", "rft_project.platforms.openai.OpenAIPlatform"),
     "azure": ("Azure", "rft_project.platforms.azure.AzurePlatform"),
+    "bedrock": ("Amazon Bedrock", "rft_project.platforms.bedrock.BedrockPlatform"),
     "compatible": ("OpenAI-compatible server", "rft_project.platforms.compatible.CompatiblePlatform"),
 }
 

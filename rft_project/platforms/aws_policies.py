@@ -29,6 +29,10 @@ class Place(Value):
     def function(self) -> str:
         return f"arn:aws:lambda:{self.region}:{self.account}:function:{FUNCTION_PREFIX}*"
 
+    @property
+    def logs(self) -> str:
+        return f"arn:aws:logs:{self.region}:{self.account}:log-group:/aws/lambda/{FUNCTION_PREFIX}*"
+
     def bedrock(self, resource: str) -> str:
         return f"arn:aws:bedrock:{self.region}:{self.account}:{resource}"
 
@@ -62,7 +66,7 @@ def app_policy(place: Place) -> JsonDict:
         _allow(["ListBucket"], [f"arn:aws:s3:::{place.bucket}"], "s3"),
         _allow(["GetObject", "PutObject", "DeleteObject"], [f"arn:aws:s3:::{place.bucket}/{FOLDER}/*"], "s3"),
         _functions(place),
-        _allow(["FilterLogEvents"], [f"arn:aws:logs:{place.region}:{place.account}:log-group:/aws/lambda/{FUNCTION_PREFIX}*"], "logs"),
+        _allow(["FilterLogEvents"], [place.logs], "logs"),
         _allow(["GetRole"], [place.role(place.job_role, "RftJob"), *_grader_roles(place)], "iam"),
         _pass([place.role(place.job_role, "RftJob")], "bedrock.amazonaws.com"),
         _pass(_grader_roles(place), "lambda.amazonaws.com"),
@@ -99,8 +103,8 @@ def grader_trust() -> JsonDict:
 
 def grader_policy(place: Place) -> JsonDict:
     """A grader's function may write its log and nothing else: it may hold code that somebody else wrote."""
-    group = f"arn:aws:logs:{place.region}:{place.account}:log-group:/aws/lambda/{FUNCTION_PREFIX}*"
-    return _policy(_allow(["CreateLogGroup", "CreateLogStream", "PutLogEvents"], [group, f"{group}:*"], "logs"))
+    actions = ["CreateLogGroup", "CreateLogStream", "PutLogEvents"]
+    return _policy(_allow(actions, [place.logs, f"{place.logs}:*"], "logs"))
 
 
 def judge_policy(place: Place) -> JsonDict:

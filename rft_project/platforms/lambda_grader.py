@@ -63,9 +63,8 @@ class LambdaGrader:
         Raises PlatformError where it does not answer in the documented shape, fails on a row, or gives no reference
         answer a reward: training would learn nothing.
         """
-        chosen = [row for row in rows if row.get("reference_answer") not in (None, "", {}, [])][:TRIED]
-        perfect = bool(chosen)
-        event = [_sample(row, at) for at, row in enumerate(chosen or rows[:TRIED])]
+        perfect = [row for row in rows if _is_answer(row.get("reference_answer"))][:TRIED]
+        event = [_sample(row, at) for at, row in enumerate(perfect or rows[:TRIED])]
         payload = json.dumps(event).encode()
         if len(payload) > _MOST_BYTES:
             raise PlatformError("Ten rows are more than the 6 MB a grader's function can be sent; shorten them.")
@@ -73,8 +72,8 @@ class LambdaGrader:
         failing = [answer for answer in answers if _metric(answer, "grader_error")]
         if failing:
             raise PlatformError(
-                f"The grader failed on {len(failing)} of {len(answers)} rows it was tried with as a Lambda function, so "
-                "nothing was started; try it in the workbench with these rows.",
+                f"The grader failed on {len(failing)} of {len(answers)} rows it was tried with as a Lambda function, "
+                "so nothing was started; try it in the workbench with these rows.",
                 status=400,
             )
         if perfect and not any(answer["aggregate_reward_score"] > 0 for answer in answers):
@@ -177,6 +176,13 @@ class LambdaGrader:
 def _with_version(made: JsonDict) -> str:
     arn, version = str(made["FunctionArn"]), str(made["Version"])
     return arn if arn.endswith(f":{version}") else f"{arn}:{version}"
+
+
+def _is_answer(reference: Any) -> bool:
+    """Texts and tool calls are answers; another object may be what a grader looks things up in."""
+    if isinstance(reference, str):
+        return bool(reference)
+    return isinstance(reference, dict) and isinstance(reference.get("tool_calls"), list)
 
 
 def _sample(row: JsonDict, at: int) -> JsonDict:

@@ -1,0 +1,287 @@
+"""Amazon Bedrock through AWS's own API: Nova is trained here, and tuned models are deployed and asked.
+
+Names made of the intent's key are what makes each call find what an earlier attempt made: jobs, functions and
+deployments have unique names, files lie under the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, Field
+
+from . import aws_policies as policies
+from . import catalogue
+from .aws import DENIED, AwsCredentials, Clients, code_of, translate
+from .bedrock_asking import BedrockAsking
+from .bedrock_checks import AccountCheck
+from .bedrock_deployments import BedrockDeployments
+from .bedrock_story import Story
+from .bedrock_values import check_counts, folder, job_name, jsonl, model_name, settings_of, short, training_status
+from .errors import NotSupported, PlatformError
+from .journal import UNKEPT, Journal, Send
+from .lambda_grader import LambdaGrader
+from .types import Capabilities, Checkpoint, EventPage, Handle, JsonDict, ModelInfo, TrainingRequest, TrainingStatus
+
+_ROLE = r"^$|^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$"
+_ACCOUNT = re.compile(r":iam::(\d{12}):")
+
+
+class BedrockCredentials(AwsCredentials):
+    """What asking needs is there already; the bucket and the roles are for training."""
+
+    bucket: str = Field("", pattern=r"^$|^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    job_role_arn: str = Field("", pattern=_ROLE)
+
+
+class BedrockPlatform(BedrockAsking, BedrockDeployments):
+    """Implements :class:`~rft_project.platforms.base.Platform`; thread-safe; raises PlatformError only."""
+
+    kind: ClassVar[str] = "bedrock"
+    label: ClassVar[str] = "Amazon Bedrock"
+    credentials: ClassVar[type[BaseModel]] = BedrockCredentials
+
+    def __init__(self, credentials: BedrockCredentials) -> None:
+        self._given = credentials
+        self._clients = Clients(credentials, self.label)
+
+    def capabilities(self) -> Capabilities:
+        entry = catalogue.entry(self.kind)
+        here = [model for model in entry.models if self._given.region in model.regions]
+        places = sorted({region for model in entry.models for region in model.regions})
+        missing = self._missing()
+        notice = entry.notice
+        if not here:
+            notice = f"Nothing can be trained in {self._given.region}: use a connection to {' or '.join(places)}."
+        elif missing:
+            notice = f"To train, this connection still needs {' and '.join(missing)}."
+        return Capabilities(
+            sample=True,
+            embed=True,
+            train=bool(here) and not missing,
+            deploy=True,
+            promote=True,
+            models=here,
+            notice=notice,
+        )
+
+    def check(self) -> None:
+        """Credentials, models, bucket and roles; what is missing comes as ``remedy``, ready to copy."""
+        given = self._given
+        AccountCheck(self._clients, self.label, self._place()).run(
+            job_role=given.job_role_arn,
+            grader_role=given.grader_role_arn,
+            judge_role=given.judge_role_arn,
+            bucket=given.bucket,
+        )
+
+    # Training
+
+    def start_training(self, request: TrainingRequest, journal: Journal = UNKEPT) -> Handle:
+        """Rows to S3, the grader to Lambda, tried there with ten rows, then the job."""
+        info = self._trainable(request)
+        check_counts(info, len(request.train_rows), len(request.valid_rows))
+        settings = settings_of(info, request.hyperparameters)
+        made = journal.once(
+            "start",
+            hashlib.sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()).hexdigest(),
+            prepare=lambda: self._prepared(request, settings, journal),
+            find=lambda: self._jobs_with(request.key),
+            discard=lambda job: self.cancel_training(Handle(id=job)),
+        )
+        return Handle(id=made)
+
+    def find_training(self, key: str) -> Handle | None:
+        found = self._jobs_with(key)
+        return Handle(id=found[0]) if found else None
+
+    def training(self, handle: Handle) -> TrainingStatus:
+        return training_status(self._job(handle.id))
+
+    def events(self, handle: Handle, after: str | None = None) -> EventPage:
+        """The rewards that the grader logged, and metric files if Bedrock wrote any."""
+        return Story(self._clients, self._call).since(self._job(handle.id), after)
+
+    def checkpoints(self, handle: Handle) -> list[Checkpoint]:
+        """Bedrock keeps none that can be seen."""
+        return []
+
+    def cancel_training(self, handle: Handle) -> None:
+        try:
+            self._call("cancelling training", "bedrock", "stop_model_customization_job", jobIdentifier=handle.id)
+        except PlatformError as error:
+            status = self.training(handle) if error.code in ("ConflictException", "ValidationException") else None
+            if status is None or not (status.state.final or status.word == "Stopping"):
+                raise
+
+    def pause_training(self, handle: Handle) -> None:
+        raise NotSupported(f"{self.label} can't pause a training job; cancel it instead.")
+
+    def resume_training(self, handle: Handle) -> None:
+        raise NotSupported(f"{self.label} can't pause a training job, so there is none to go on with.")
+
+    def clean_up(self, key: str) -> list[str]:
+        """Delete what a run left besides its model: the grader's function and the run's files. Idempotent.
+
+        Returns what was deleted, in words. Raises PlatformError while the run's job is at work.
+        """
+        found = self.find_training(key)
+        if found is not None and not self.training(found).state.final:
+            raise PlatformError("The training is still at work; cancel it or wait, then clean up.", status=409)
+        deleted = ["the grader's function"] if LambdaGrader(self._clients, self.label).delete(key) else []
+        files = self._files(f"{folder(key)}/")
+        for name in files:
+            self._call("deleting files", "s3", "delete_object", Bucket=self._given.bucket, Key=name)
+        return deleted + files
+
+    # Parts of it
+
+    def _trainable(self, request: TrainingRequest) -> ModelInfo:
+        """The catalogue's entry of the model. Raises PlatformError where this connection can't train it."""
+        found = {model.id: model for model in catalogue.entry(self.kind).models}.get(request.model)
+        if found is None:
+            raise PlatformError(f"{self.label} can't train {request.model}.", status=404)
+        if self._given.region not in found.regions:
+            where = " or ".join(found.regions)
+            raise PlatformError(
+                f"{found.label} is trained in {where} only, and this connection is to {self._given.region}.", status=400
+            )
+        missing = self._missing(judged=_asks_a_judge(request.grader))
+        if missing:
+            raise PlatformError(f"To train, this connection still needs {' and '.join(missing)}.", status=400)
+        if not request.grader_package:
+            raise PlatformError("Bedrock needs the grader as a Lambda function, and there is none.", status=400)
+        if request.response_format is not None:
+            raise PlatformError(
+                "Bedrock takes no answer format for training; say it in the prompts instead.", status=400
+            )
+        return found
+
+    def _missing(self, *, judged: bool = False) -> list[str]:
+        given = self._given
+        wanted = {"a bucket": given.bucket, "a job role": given.job_role_arn, "a grader role": given.grader_role_arn}
+        if judged:
+            wanted["a judge role"] = given.judge_role_arn
+        return [name for name, value in wanted.items() if not value]
+
+    def _prepared(self, request: TrainingRequest, settings: JsonDict, journal: Journal) -> Send:
+        train = self._uploaded(request, "train", request.train_rows, journal)
+        valid = self._uploaded(request, "valid", request.valid_rows, journal) if request.valid_rows else ""
+        judged = _asks_a_judge(request.grader)
+        role = self._given.judge_role_arn if judged else self._given.grader_role_arn
+        graders = LambdaGrader(self._clients, self.label, self._remedy())
+        function = graders.published(request.key, request.grader_package, role, journal)
+        graders.tried(function, request.train_rows)
+        arguments = self._arguments(request, settings, train, function)
+        validators = {"validationDataConfig": {"validators": [{"s3Uri": valid}]}} if valid else {}
+        return lambda: self._create(request.key, arguments, validators)
+
+    def _arguments(self, request: TrainingRequest, settings: JsonDict, train: str, function: str) -> JsonDict:
+        config: JsonDict = {"graderConfig": {"lambdaGrader": {"lambdaArn": function}}}
+        if settings:
+            config["hyperParameters"] = settings
+        return {
+            "jobName": job_name(request.key),
+            "customModelName": model_name(request),
+            "roleArn": self._given.job_role_arn,
+            "baseModelIdentifier": request.model,
+            "customizationType": "REINFORCEMENT_FINE_TUNING",
+            "clientRequestToken": short(request.key),
+            "trainingDataConfig": {"s3Uri": train},
+            "outputDataConfig": {"s3Uri": f"s3://{self._given.bucket}/{folder(request.key)}/out/"},
+            "customizationConfig": {"rftConfig": config},
+            "jobTags": [{"key": "app", "value": "rft-studio"}],
+        }
+
+    def _create(self, key: str, arguments: JsonDict, validators: JsonDict) -> str:
+        """AWS's pages contradict each other on validation rows for Nova 2 Lite: where they are refused, without."""
+        try:
+            return self._created(key, {**arguments, **validators})
+        except PlatformError as refusal:
+            if not validators or refusal.code != "ValidationException" or "validat" not in str(refusal).lower():
+                raise
+            token = f"{arguments['clientRequestToken']}-alone"
+            return self._created(key, {**arguments, "clientRequestToken": token})
+
+    def _created(self, key: str, arguments: JsonDict) -> str:
+        doing = "starting training"
+        try:
+            made = self._call(doing, "bedrock", "create_model_customization_job", spending=True, **arguments)
+        except PlatformError as error:
+            found = self._jobs_with(key) if error.code == "ConflictException" else []
+            if not found:
+                raise
+            return found[0]
+        return str(made["jobArn"])
+
+    def _uploaded(self, request: TrainingRequest, part: str, rows: list[JsonDict], journal: Journal) -> str:
+        """S3 address of the rows; its name says intent and content, so a second start finds the first one's upload."""
+        content = jsonl(rows, part)
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        name = f"{folder(request.key)}/{part}-{digest}.jsonl"
+        place = {"Bucket": self._given.bucket, "Key": name}
+
+        def send() -> str:
+            self._call(f"uploading the {part} rows", "s3", "put_object", spending=True, Body=content, **place)
+            return f"s3://{self._given.bucket}/{name}"
+
+        def find() -> list[str]:
+            return [f"s3://{self._given.bucket}/{key}" for key in self._files(name)]
+
+        return journal.once(f"upload {part}", digest, prepare=lambda: send, find=find)
+
+    def _files(self, prefix: str) -> list[str]:
+        """Keys of the bucket that begin so."""
+        found: list[str] = []
+        more: JsonDict = {}
+        while True:
+            arguments = {"Bucket": self._given.bucket, "Prefix": prefix, **more}
+            page = self._call("looking at the bucket", "s3", "list_objects_v2", **arguments)
+            found += [str(file["Key"]) for file in page.get("Contents", [])]
+            if not page.get("IsTruncated"):
+                return found
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _jobs_with(self, key: str) -> list[str]:
+        try:
+            return [str(self._job(job_name(key))["jobArn"])]
+        except PlatformError as error:
+            if error.status == 404:
+                return []
+            raise
+
+    def _job(self, name: str) -> JsonDict:
+        doing = "reading the training job"
+        return dict(self._call(doing, "bedrock", "get_model_customization_job", jobIdentifier=name))
+
+    def _call(self, doing: str, service: str, operation: str, *, spending: bool = False, **arguments: Any) -> Any:
+        """One call of boto3. Raises PlatformError, with the missing policy where access was denied."""
+        try:
+            return getattr(self._clients(service), operation)(**arguments)
+        except Exception as error:
+            remedy = self._remedy() if code_of(error) in DENIED else ""
+            raise translate(error, platform=self.label, doing=doing, spending=spending, remedy=remedy) from None
+
+    def _place(self) -> policies.Place:
+        """Account and roles as the connection names them; the account is the roles' own where there are any."""
+        given = self._given
+        account = _ACCOUNT.search(given.job_role_arn or given.grader_role_arn or given.assume_role_arn)
+        known = {"account": account[1]} if account else {}
+        known |= {"bucket": given.bucket} if given.bucket else {}
+        roles = {
+            "job_role": given.job_role_arn,
+            "grader_role": given.grader_role_arn,
+            "judge_role": given.judge_role_arn,
+        }
+        return policies.Place(region=given.region, **known, **roles)
+
+    def _remedy(self) -> str:
+        return policies.text_of(policies.app_policy(self._place()))
+
+
+def _asks_a_judge(grader: JsonDict) -> bool:
+    parts = [grader, *(grader.get("graders") or {}).values()]
+    return any(part.get("type") == "score_model" for part in parts if isinstance(part, dict))
