@@ -1,0 +1,408 @@
+"""Amazon Bedrock on loopback: control plane, runtime and CloudWatch Logs behind one address, with S3, IAM, STS and Lambda.
+
+Stricter than the service where it can be: each request is held against the service's API model, maxima, patterns and
+choices too, and each answer as well (``wrong_answers``). Rows, roles and functions must be there. Jobs really run the
+function they are given. Sources: botocore 1.44.5's models, the Bedrock user guide. Everything is marked by ``-sim-`` ids.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+from .aws_account import ACCOUNT, AwsAccount
+from .aws_shapes import Call, answer_problems, rest_call, target_call
+from .bedrock_jobs import TRAINABLE, GraderFailed, checked_job, graded, settings_for
+from .bedrock_runtime import EMBEDDING, conversed, embedded
+from .faults import Fault
+from .lambda_runs import LambdaProcess, Run
+from .limits import Limits
+from .policy import Policy, replies_for
+from .training import Lesson
+from .wire import Answer, Emulator, Json, Refused, Request, started
+
+__all__ = ["ACCOUNT", "BASE", "EMBEDDING", "TRAINABLE", "BedrockEmulator", "Fault", "Limits", "running"]
+
+BASE = "us.amazon.nova-2-lite-v1:0"
+_SECRET = "emulated-secret"
+_FINAL = ("Completed", "Failed", "Stopped")
+
+
+class BedrockEmulator(Emulator):
+    """``credentials`` are a connection's. ``denied``: actions such as "s3:PutObject" that the keys may not do.
+
+    ``refuses_validation``: jobs with validators are refused. ``stops_early``: the step after which the service ends a job
+    by itself. ``fails_at``: the step at which a job fails inside. ``deploy_seconds``: until a deployment is Active.
+    ``metric_file``: a CSV that a finished job leaves in its output.
+    """
+
+    def __init__(
+        self, *, region: str = "us-east-1", step_seconds: float = 0.0, deploy_seconds: float = 0.0, **options: Any
+    ) -> None:
+        super().__init__(key=options.pop("key", f"AKIAEMULATED{uuid.uuid4().hex[:8].upper()}"), **options)
+        self.region = region
+        self.account = AwsAccount(region)
+        self.step_seconds = step_seconds
+        self.deploy_seconds = deploy_seconds
+        self.denied: set[str] = set()
+        self.refuses_validation = False
+        self.stops_early: int | None = None
+        self.fails_at: int | None = None
+        self.function_timeout: float | None = None
+        self.metric_file = ""
+        self.jobs: dict[str, Json] = {}
+        self.models: dict[str, tuple[Json, Policy]] = {}
+        self.deployments: dict[str, Json] = {}
+        #: Lines of functions' logs by name: (epoch ms, line).
+        self.logs: dict[str, list[tuple[int, str]]] = {}
+        self.invocations: list[tuple[str, Any]] = []
+        #: What an answer of this emulator had that the service's could not have.
+        self.wrong_answers: list[str] = []
+        self._tokens: dict[str, tuple[Json, Json]] = {}
+        self._processes: dict[str, LambdaProcess] = {}
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def credentials(self) -> Json:
+        account = self.account
+        return {
+            "region": self.region,
+            "access_key_id": self.key,
+            "secret_access_key": _SECRET,
+            "bucket": account.bucket,
+            "job_role_arn": account.job_role,
+            "grader_role_arn": account.grader_role,
+            "judge_role_arn": account.judge_role,
+            "endpoint_url": self.origin,
+        }
+
+    def stop(self) -> None:
+        super().stop()
+        for thread in self._threads:
+            thread.join(10)
+        for process in self._processes.values():
+            process.close()
+
+    # The wire
+
+    def authorize(self, request: Request) -> None:
+        scope = _scope(request)
+        if scope[0] not in (self.key, "ASSUMED") and not scope[0].startswith("ASIA"):
+            raise Refused(
+                403, "The security token included in the request is invalid.", code="UnrecognizedClientException"
+            )
+        if len(scope) > 2 and scope[2] != self.region:
+            raise Refused(403, f"Credential should be scoped to {self.region}.", code="SignatureDoesNotMatch")
+
+    def limited(self, request: Request) -> int | None:
+        return len(request.content) // 4 if request.parts[0] == "model" else None
+
+    def refusal(self, refused: Refused) -> Answer:
+        code = refused.code or {
+            429: "ThrottlingException",
+            403: "AccessDeniedException",
+            404: "ResourceNotFoundException",
+        }.get(refused.status, "InternalServerException" if refused.status >= 500 else "ValidationException")
+        headers = {"x-amzn-errortype": code, "x-amzn-requestid": uuid.uuid4().hex, **refused.headers}
+        return Answer(refused.status, {"message": refused.message, "__type": code}, headers)
+
+    def route(self, request: Request) -> Any:
+        service = _scope(request)[3] if len(_scope(request)) > 3 else ""
+        if service == "logs":
+            return self._called(target_call("logs", request))
+        if service == "bedrock":
+            call = rest_call("bedrock", request) or rest_call("bedrock-runtime", request)
+            if call is None:
+                raise Refused(
+                    404, f"No such operation: {request.method} {request.path}", code="UnknownOperationException"
+                )
+            return self._called(call)
+        action = _action(service, request)
+        if action in self.denied:
+            return self._denied_elsewhere(action, service)
+        if action == "lambda:Invoke":
+            return self._invoke(request)
+        return self.account.forward(request)
+
+    def _called(self, call: Call) -> Answer:
+        service = "bedrock" if call.service == "bedrock-runtime" else call.service
+        action = {"Converse": "InvokeModel"}.get(call.operation, call.operation)
+        if f"{service}:{action}" in self.denied:
+            raise Refused(403, self._no(f"{service}:{action}"), code="AccessDeniedException")
+        handler = getattr(self, f"on_{call.operation}", None)
+        if handler is None:
+            raise Refused(501, f"{call.operation} is not emulated.", code="InternalServerException")
+        body = handler(call.parameters)
+        if isinstance(body, Answer):
+            return body
+        self.wrong_answers += answer_problems(call, body)
+        return Answer(call.status, body, {"x-amzn-requestid": uuid.uuid4().hex})
+
+    def _no(self, action: str) -> str:
+        who = f"arn:aws:iam::{ACCOUNT}:user/rft"
+        return f"User: {who} is not authorized to perform: {action} because no identity-based policy allows it"
+
+    def _denied_elsewhere(self, action: str, service: str) -> Answer:
+        message = self._no(action)
+        self.problems.append(message)
+        if service == "lambda":
+            return self.refusal(Refused(403, message, code="AccessDeniedException"))
+        error = f"<Code>AccessDenied</Code><Message>{message}</Message>"
+        body = (
+            f"<Error>{error}</Error>" if service == "s3" else f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
+        )
+        return Answer(403, body.encode(), {"content-type": "text/xml"})
+
+    # Lambda
+
+    def _invoke(self, request: Request) -> Answer:
+        name = request.parts[2]
+        if self.account.function(name) is None:
+            raise Refused(404, f"Function not found: {name}", code="ResourceNotFoundException")
+        if len(request.content) > 6 * 1024 * 1024:
+            raise Refused(413, "Request must be smaller than 6291456 bytes", code="RequestTooLargeException")
+        run = self.run(name, json.loads(request.content))
+        if run.error is not None:
+            return Answer(200, run.error, {"x-amz-function-error": "Unhandled"})
+        return Answer(200, run.result)
+
+    def run(self, arn: str, event: Any) -> Run:
+        """Run the function, in its own process, and keep what it printed."""
+        function = self.account.function(arn)
+        with self.lock:
+            if arn not in self._processes:
+                environment = {"AWS_ENDPOINT_URL": self.origin, "AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region,
+                               "AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": _SECRET}  # fmt: skip
+                timeout = self.function_timeout or float(function.timeout)
+                self._processes[arn] = LambdaProcess(bytes(function.code_bytes), function.handler, timeout, environment)
+            process = self._processes[arn]
+        run = process.invoke(event)
+        with self.lock:
+            self.invocations.append((arn, event))
+            at = time.time_ns() // 1_000_000
+            name = function.function_name
+            self.logs.setdefault(name, []).extend((at, line) for line in ["START RequestId: 1", *run.log, "END"])
+        return run
+
+    def on_FilterLogEvents(self, given: Json) -> Json:
+        name = given["logGroupName"].removeprefix("/aws/lambda/")
+        if name not in self.logs:
+            raise Refused(400, "The specified log group does not exist.", code="ResourceNotFoundException")
+        lines = [(at, line) for at, line in self.logs[name] if at >= given.get("startTime", 0)]
+        begin, size = int(given.get("nextToken", "0")), int(given.get("limit", 10_000))
+        page = [
+            {
+                "logStreamName": "2026/11/25/[1]emulated",
+                "timestamp": at,
+                "message": line,
+                "ingestionTime": at,
+                "eventId": "0",
+            }
+            for at, line in lines[begin : begin + size]
+        ]
+        more = {"nextToken": str(begin + size)} if begin + size < len(lines) else {}
+        return {"events": page, "searchedLogStreams": [], **more}
+
+    # Jobs
+
+    def on_ListFoundationModels(self, given: Json) -> Json:
+        about = {"modelArn": f"arn:aws:bedrock:{self.region}::foundation-model/{TRAINABLE}", "modelId": TRAINABLE,
+                 "modelName": "Nova 2 Lite", "providerName": "Amazon"}  # fmt: skip
+        return {"modelSummaries": [about]}
+
+    def on_CreateModelCustomizationJob(self, given: Json) -> Json:
+        token = given.get("clientRequestToken", "")
+        if token in self._tokens:
+            before, answer = self._tokens[token]
+            if before == given:
+                return answer
+            raise Refused(400, "The clientRequestToken was used with other parameters.", code="ConflictException")
+        if any(job["jobName"] == given["jobName"] for job in self.jobs.values()):
+            raise Refused(400, f"The job name {given['jobName']} is in use.", code="ConflictException")
+        if any(job["outputModelName"] == given["customModelName"] for job in self.jobs.values()):
+            raise Refused(400, f"The model name {given['customModelName']} is in use.", code="ConflictException")
+        if self.refuses_validation and given.get("validationDataConfig"):
+            raise Refused(400, "Validation datasets are not supported for this model.", code="ValidationException")
+        train, valid = checked_job(given, self.account)
+        now, number = _now(), uuid.uuid4().hex[:8]
+        kept = (
+            "jobName",
+            "roleArn",
+            "trainingDataConfig",
+            "outputDataConfig",
+            "customizationType",
+            "customizationConfig",
+        )
+        job = {
+            **{name: given[name] for name in kept},
+            "jobArn": f"arn:aws:bedrock:{self.region}:{ACCOUNT}:model-customization-job/{TRAINABLE}/sim0{number}",
+            "outputModelName": given["customModelName"],
+            "baseModelArn": f"arn:aws:bedrock:{self.region}::foundation-model/{TRAINABLE}",
+            "validationDataConfig": given.get("validationDataConfig", {"validators": []}),
+            "creationTime": now,
+            "lastModifiedTime": now,
+            "status": "InProgress",
+        }
+        self.jobs[job["jobArn"]] = job
+        answer = {"jobArn": job["jobArn"]}
+        if token:
+            self._tokens[token] = (given, answer)
+        thread = threading.Thread(target=self._train, args=(job, train, valid), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return answer
+
+    def on_GetModelCustomizationJob(self, given: Json) -> Json:
+        return self._job(given)
+
+    def on_StopModelCustomizationJob(self, given: Json) -> Json:
+        job = self._job(given)
+        if job["status"] != "InProgress":
+            raise Refused(400, f"The job is {job['status']}.", code="ConflictException")
+        job["status"] = "Stopping"
+        return {}
+
+    def _job(self, given: Json) -> Json:
+        wanted = given["jobIdentifier"]
+        for job in self.jobs.values():
+            if wanted in (job["jobArn"], job["jobName"]):
+                return job
+        raise Refused(404, f"No model customization job {wanted}.", code="ResourceNotFoundException")
+
+    def _train(self, job: Json, train: list[Json], valid: list[Json]) -> None:
+        config = job["customizationConfig"]["rftConfig"]
+        arn = config["graderConfig"]["lambdaGrader"]["lambdaArn"]
+        policy = Policy(replies_for([{k: v for k, v in row.items() if k != "id"} for row in train]))
+        lesson = Lesson(policy, train, valid, settings_for(config.get("hyperParameters", {}), len(train)), seed=7)
+        try:
+            while not lesson.done and not self.closing.is_set():
+                if job["status"] == "Stopping":
+                    return self._ended(job, "Stopped")
+                lesson.step(lambda pairs: graded(pairs, lambda event: self.run(arn, event)))
+                if lesson.taken == self.fails_at:
+                    return self._ended(job, "Failed", "An internal error occurred. Retry the job.")
+                if lesson.taken == self.stops_early:
+                    break
+                self.closing.wait(self.step_seconds)
+        except GraderFailed as failure:
+            return self._ended(job, "Failed", str(failure))
+        with self.lock:
+            if job["status"] == "Stopping":
+                return self._ended(job, "Stopped")
+            model = job["jobArn"].replace(":model-customization-job/", ":custom-model/")
+            about = {"modelArn": model, "modelName": job["outputModelName"], "jobArn": job["jobArn"]}
+            self.models[model] = (about, policy.copy())
+            job["outputModelArn"] = model
+            if self.metric_file:
+                place = job["outputDataConfig"]["s3Uri"].removeprefix("s3://").split("/", 1)
+                name = f"{place[1]}training_artifacts/step_wise_training_metrics.csv"
+                self.account.s3.put_object(Bucket=place[0], Key=name, Body=self.metric_file.encode())
+            return self._ended(job, "Completed")
+
+    def _ended(self, job: Json, word: str, failure: str = "") -> None:
+        with self.lock:
+            job |= {"status": word, "endTime": _now(), "lastModifiedTime": _now()}
+            if failure:
+                job["failureMessage"] = failure
+
+    # Deployments
+
+    def on_CreateCustomModelDeployment(self, given: Json) -> Json:
+        if any(found["modelDeploymentName"] == given["modelDeploymentName"] for found in self.deployments.values()):
+            raise Refused(400, "The deployment name is in use.", code="ConflictException")
+        if given["modelArn"] not in self.models:
+            raise Refused(404, f"No custom model {given['modelArn']}.", code="ResourceNotFoundException")
+        arn = f"arn:aws:bedrock:{self.region}:{ACCOUNT}:custom-model-deployment/sim0{uuid.uuid4().hex[:8]}"
+        self.deployments[arn] = {
+            "customModelDeploymentArn": arn,
+            "modelDeploymentName": given["modelDeploymentName"],
+            "modelArn": given["modelArn"],
+            "createdAt": _now(),
+            "lastUpdatedAt": _now(),
+            "active_at": time.monotonic() + self.deploy_seconds,
+        }
+        return {"customModelDeploymentArn": arn}
+
+    def on_GetCustomModelDeployment(self, given: Json) -> Json:
+        found = self._deployment(given)
+        status = "Active" if time.monotonic() >= found["active_at"] else "Creating"
+        return {**{name: value for name, value in found.items() if name != "active_at"}, "status": status}
+
+    def on_UpdateCustomModelDeployment(self, given: Json) -> Json:
+        found = self._deployment(given)
+        if given["modelArn"] not in self.models:
+            raise Refused(404, f"No custom model {given['modelArn']}.", code="ResourceNotFoundException")
+        found["modelArn"] = given["modelArn"]
+        found["updateDetails"] = {"modelArn": given["modelArn"], "updateStatus": "UpdateCompleted"}
+        return {"customModelDeploymentArn": found["customModelDeploymentArn"]}
+
+    def on_DeleteCustomModelDeployment(self, given: Json) -> Json:
+        del self.deployments[self._deployment(given)["customModelDeploymentArn"]]
+        return {}
+
+    def _deployment(self, given: Json) -> Json:
+        wanted = given["customModelDeploymentIdentifier"]
+        for found in self.deployments.values():
+            if wanted in (found["customModelDeploymentArn"], found["modelDeploymentName"]):
+                return found
+        raise Refused(404, f"No custom model deployment {wanted}.", code="ResourceNotFoundException")
+
+    # Runtime
+
+    def on_Converse(self, given: Json) -> Json:
+        name = given["modelId"]
+        if name == BASE:
+            return conversed(given, None)
+        found = self.deployments.get(name)
+        if found is None:
+            raise Refused(400, "The provided model identifier is invalid.", code="ValidationException")
+        if time.monotonic() < found["active_at"]:
+            raise Refused(429, "The model is not ready.", code="ModelNotReadyException")
+        return conversed(given, self.models[found["modelArn"]][1])
+
+    def on_InvokeModel(self, given: Json) -> Answer:
+        if given["modelId"] != EMBEDDING:
+            raise Refused(400, "The provided model identifier is invalid.", code="ValidationException")
+        return Answer(200, embedded(given["body"]))
+
+
+def _scope(request: Request) -> list[str]:
+    """Key, day, region and service that a request was signed with."""
+    _, _, rest = request.headers.get("authorization", "").partition("Credential=")
+    scope = rest.partition(",")[0].split("/")
+    return scope if len(scope) > 3 else [""]
+
+
+def _action(service: str, request: Request) -> str:
+    """The IAM action of a request to one of the other services, as far as this emulator needs to tell them apart."""
+    if service in ("iam", "sts"):
+        return f"{service}:{parse_qs(request.content.decode()).get('Action', [''])[0]}"
+    if service == "lambda":
+        tail = request.parts[-1]
+        names = {("POST", "functions"): "CreateFunction", ("POST", "invocations"): "Invoke",
+                 ("PUT", "code"): "UpdateFunctionCode", ("GET", "versions"): "ListVersionsByFunction",
+                 ("GET", "configuration"): "GetFunctionConfiguration"}  # fmt: skip
+        return f"lambda:{names.get((request.method, tail), 'DeleteFunction')}"
+    whole = len(request.parts) == 1
+    names = {
+        "PUT": "PutObject",
+        "GET": "ListBucket" if whole else "GetObject",
+        "HEAD": "ListBucket",
+        "DELETE": "DeleteObject",
+    }
+    return f"s3:{names.get(request.method, '')}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def running(**options: Any) -> AbstractContextManager[BedrockEmulator]:
+    """A running emulator with these options of :class:`BedrockEmulator`."""
+    return started(BedrockEmulator(**options))
