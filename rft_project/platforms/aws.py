@@ -40,7 +40,7 @@ _BAD_KEYS = ("UnrecognizedClientException", "InvalidClientTokenId", "SignatureDo
 _BUSY = ("ThrottlingException", "TooManyRequestsException", "Throttling", "SlowDown", "RequestLimitExceeded",
          "ModelNotReadyException", "ResourceConflictException")  # fmt: skip
 _NEVER_SENT = (raised.EndpointConnectionError, raised.ConnectTimeoutError, raised.ProxyConnectionError)
-_UNCLEAR = (raised.HTTPClientError, raised.ConnectionError, raised.ResponseParserError)
+_UNCLEAR = (raised.HTTPClientError, raised.ConnectionError)
 _SIGN_IN = (raised.NoCredentialsError, raised.PartialCredentialsError, raised.ProfileNotFound,
             raised.CredentialRetrievalError, raised.TokenRetrievalError)  # fmt: skip
 _LONGEST_WORDS = 300
@@ -121,7 +121,7 @@ class Clients:
             token = given.session_token.get_secret_value() or None
             base.set_credentials(given.access_key_id, given.secret_access_key.get_secret_value(), token)
         if given.assume_role_arn:
-            base._credentials = self._assumed(base, config)  # type: ignore[attr-defined] # botocore has no other way in
+            base._credentials = self._assumed(base, config)  # botocore has no other way in
         return boto3.Session(botocore_session=base, region_name=given.region)
 
     def _assumed(self, base: Any, config: Any) -> DeferredRefreshableCredentials:

@@ -6,7 +6,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from . import catalogue
 from .aws import Clients
@@ -25,8 +25,8 @@ _EMBED_CHARACTERS = 24_000
 class BedrockAsking:
     """Part of the adapter that asks. What it is mixed into has ``_clients`` and ``_call``."""
 
-    kind: Any
-    label: Any
+    kind: ClassVar[str]
+    label: ClassVar[str]
     _clients: Clients
     _call: Any
 

@@ -1,4 +1,4 @@
-"""What a Bedrock connection needs in its account, looked at one by one; what is missing comes with the policy to copy."""
+"""What a Bedrock connection needs in its account, looked at one by one; what is missing comes with a policy to copy."""
 
 from __future__ import annotations
 

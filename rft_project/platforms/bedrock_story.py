@@ -1,7 +1,7 @@
 """What can be told of a Bedrock job's course: the grader's log in CloudWatch, and metric files in S3 if there are any.
 
-What a job for reinforcement fine-tuning writes to S3 is not documented; files with "metrics" in their names and a column
-of steps are read, whatever else they hold.
+What a job for reinforcement fine-tuning writes to S3 is not documented; files with "metrics" in their names and a
+column of steps are read, whatever else they hold.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Names, rows, settings and states as Bedrock's control plane has them. Pure.
 
-Sources: the API model of bedrock (botocore 1.44.5), the user guide's pages on reinforcement fine-tuning. botocore checks
-no maximum, no choice and no pattern, so a wrong setting would come back as a refusal minutes later: they are checked here.
+Sources: the API model of bedrock (botocore 1.44.5), the user guide's pages on reinforcement fine-tuning. botocore
+checks no maximum, no choice and no pattern, so wrong settings would go out and come back as refusals: they are checked
+here.
 """
 
 from __future__ import annotations
@@ -88,10 +89,8 @@ def _wrong(part: str, number: int, what: str) -> PlatformError:
 def check_counts(info: ModelInfo, train: int, valid: int) -> None:
     """Raises PlatformError where Bedrock would take neither so few nor so many rows."""
     if train < info.min_rows or (info.max_train_rows is not None and train > info.max_train_rows):
-        raise PlatformError(
-            f"{info.label} is trained with {info.min_rows:,} to {info.max_train_rows or 0:,} rows; there are {train:,}.",
-            status=400,
-        )
+        allowed = f"{info.min_rows:,} to {info.max_train_rows or 0:,}"
+        raise PlatformError(f"{info.label} is trained with {allowed} rows; there are {train:,}.", status=400)
     if valid and info.max_valid_rows is not None and valid > info.max_valid_rows:
         raise PlatformError(f"{info.label} takes at most {info.max_valid_rows:,} validation rows.", status=400)
 

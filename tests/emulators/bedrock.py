@@ -1,8 +1,9 @@
-"""Amazon Bedrock on loopback: control plane, runtime and CloudWatch Logs behind one address, with S3, IAM, STS and Lambda.
+"""Amazon Bedrock on loopback: control plane, runtime and CloudWatch Logs, with S3, IAM, STS and Lambda, on one address.
 
 Stricter than the service where it can be: each request is held against the service's API model, maxima, patterns and
 choices too, and each answer as well (``wrong_answers``). Rows, roles and functions must be there. Jobs really run the
-function they are given. Sources: botocore 1.44.5's models, the Bedrock user guide. Everything is marked by ``-sim-`` ids.
+function they are given. Sources: botocore 1.44.5's models, the Bedrock user guide. Ids of what it makes begin with
+``sim0``.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _FINAL = ("Completed", "Failed", "Stopped")
 class BedrockEmulator(Emulator):
     """``credentials`` are a connection's. ``denied``: actions such as "s3:PutObject" that the keys may not do.
 
-    ``refuses_validation``: jobs with validators are refused. ``stops_early``: the step after which the service ends a job
-    by itself. ``fails_at``: the step at which a job fails inside. ``deploy_seconds``: until a deployment is Active.
+    ``refuses_validation``: jobs with validators are refused. ``stops_early``: the step after which the service ends a
+    job by itself. ``fails_at``: the step at which a job fails inside. ``deploy_seconds``: until a deployment is Active.
     ``metric_file``: a CSV that a finished job leaves in its output.
     """
 
@@ -130,6 +131,12 @@ class BedrockEmulator(Emulator):
             return self._invoke(request)
         return self.account.forward(request)
 
+    def _routed(self, request: Request) -> Answer:
+        """A function is run without the lock: a judge inside it calls back."""
+        if _scope(request)[-2:-1] == ["lambda"] and request.parts[-1] == "invocations":
+            return self.route(request)
+        return super()._routed(request)
+
     def _called(self, call: Call) -> Answer:
         service = "bedrock" if call.service == "bedrock-runtime" else call.service
         action = {"Converse": "InvokeModel"}.get(call.operation, call.operation)
@@ -177,10 +184,9 @@ class BedrockEmulator(Emulator):
         function = self.account.function(arn)
         with self.lock:
             if arn not in self._processes:
-                environment = {"AWS_ENDPOINT_URL": self.origin, "AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region,
-                               "AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": _SECRET}  # fmt: skip
                 timeout = self.function_timeout or float(function.timeout)
-                self._processes[arn] = LambdaProcess(bytes(function.code_bytes), function.handler, timeout, environment)
+                content = bytes(function.code_bytes)
+                self._processes[arn] = LambdaProcess(content, function.handler, timeout, self._environment())
             process = self._processes[arn]
         run = process.invoke(event)
         with self.lock:
@@ -189,6 +195,16 @@ class BedrockEmulator(Emulator):
             name = function.function_name
             self.logs.setdefault(name, []).extend((at, line) for line in ["START RequestId: 1", *run.log, "END"])
         return run
+
+    def _environment(self) -> dict[str, str]:
+        """What AWS puts into a function's, as far as boto3 looks at it."""
+        return {
+            "AWS_ENDPOINT_URL": self.origin,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": _SECRET,
+        }
 
     def on_FilterLogEvents(self, given: Json) -> Json:
         name = given["logGroupName"].removeprefix("/aws/lambda/")

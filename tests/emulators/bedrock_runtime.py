@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import pairwise
 from typing import Any
 
 from .policy import UNSURE, Policy, Reply, words_of
@@ -87,7 +88,7 @@ def _filled(schema: Json, text: str) -> Json:
 
 def _check_turns(messages: list[Json]) -> None:
     roles = [message["role"] for message in messages]
-    if not roles or roles[0] != "user" or any(a == b for a, b in zip(roles, roles[1:], strict=False)):
+    if not roles or roles[0] != "user" or any(a == b for a, b in pairwise(roles)):
         raise Refused(400, "A conversation must start with a user message and alternate.", code="ValidationException")
     asked: set[str] = set()
     for message in messages:

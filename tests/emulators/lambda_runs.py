@@ -54,7 +54,7 @@ class Run:
 
 
 class LambdaProcess:
-    """One version of a function. ``environment`` is all it gets; its boto3 is this machine's, as AWS brings one along."""
+    """One version of a function. ``environment`` is all it gets; boto3 is this machine's, as AWS brings one along."""
 
     def __init__(self, content: bytes, handler: str, timeout: float, environment: dict[str, str]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="lambda-")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.emulators import azure, openai
+from tests.emulators import azure, bedrock, openai
 from tests.engine.process import Engine, free_port
 
 
@@ -29,6 +29,13 @@ def azure_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[azure.AzureEmula
         for name, value in running.environment.items():
             monkeypatch.setenv(name, value)
         yield running
+
+
+@pytest.fixture
+def bedrock_emulator() -> Iterator[bedrock.BedrockEmulator]:
+    with bedrock.running() as running:
+        yield running
+        assert running.wrong_answers == []
 
 
 @pytest.fixture

@@ -47,6 +47,16 @@ class PlatformContract:
     address = "base_url"
     #: Whether a deployment is called by a name of its own, not by the model's.
     named_deployments = False
+    #: The platform's own word for a training that went well, and the curve it tells.
+    done_word = "succeeded"
+    curve: frozenset[str] = frozenset(
+        {"train_reward", "valid_reward", "reward:exact", "reward:near", "seconds", "errors"}
+    )
+    #: Whether jobs keep checkpoints, and whether they tell how many steps there will be.
+    checkpoints = True
+    counted_steps = True
+    #: What no deployment is called.
+    no_deployment = "ft:nothing"
     #: Hyperparameters of a run of some hundred milliseconds, of one that lasts until it is cancelled.
     short: dict[str, Any] = {}
     long: dict[str, Any] = {}
@@ -59,6 +69,13 @@ class PlatformContract:
     def platform(self, credentials: dict[str, Any]) -> Platform:
         return build(self.kind, credentials)
 
+    def train_rows(self) -> list[dict[str, Any]]:
+        return prompted(0, 4)
+
+    def package(self, grader: dict[str, Any]) -> bytes:
+        """The grader as the platform's jobs run it, where that is not the document."""
+        return b""
+
     def valid_rows(self) -> list[dict[str, Any]]:
         return prompted(4, 6)
 
@@ -70,7 +87,7 @@ class PlatformContract:
             values = {
                 "key": f"{request.node.nodeid}-{time.time_ns()}",
                 "model": self.model,
-                "train_rows": prompted(0, 4),
+                "train_rows": self.train_rows(),
                 "valid_rows": self.valid_rows(),
                 "grader": EXACT,
                 "hyperparameters": self.short,
@@ -78,7 +95,8 @@ class PlatformContract:
                 "seed": 3,
                 "allowed_answers": self.allowed,
             }
-            return TrainingRequest(**{**values, **changes})
+            values |= changes
+            return TrainingRequest(**{"grader_package": self.package(values["grader"]), **values})
 
         return make
 
@@ -104,6 +122,10 @@ class PlatformContract:
         assert status.state is State.SUCCEEDED, status
         assert (status.model == model) is not self.named_deployments
         return handle, status.model
+
+    def first_and_last(self, series: dict[str, list[float]]) -> tuple[float, float]:
+        """The reward at the beginning, and at the end on rows it was not trained on where that is told."""
+        return series["train_reward"][0], series["valid_reward"][-1]
 
     def finished(self, platform: Platform, handle: Handle) -> TrainingStatus:
         return self.wait(platform, handle, lambda status: status.state.final)
@@ -157,7 +179,8 @@ class PlatformContract:
 
     def test_unknown_jobs(self, platform: Platform) -> None:
         assert platform.find_training("nobody started this") is None
-        for call in (platform.training, platform.events, platform.checkpoints, platform.cancel_training):
+        kept = [platform.checkpoints] if self.checkpoints else []
+        for call in (platform.training, platform.events, platform.cancel_training, *kept):
             with pytest.raises(PlatformError) as refusal:
                 call(Handle(id="ftjob-none"))
             assert refusal.value.status == 404
@@ -167,21 +190,24 @@ class PlatformContract:
     def test_training_raises_the_reward_and_the_tuned_model_answers(self, platform: Platform, request_for) -> None:
         handle = platform.start_training(request_for(grader=MULTI))
         status = self.finished(platform, handle)
-        assert (status.state, status.word, status.detail) == (State.SUCCEEDED, "succeeded", "")
+        assert (status.state, status.word, status.detail) == (State.SUCCEEDED, self.done_word, "")
         assert status.model is not None
         series = _series(platform.events(handle).events)
-        assert {"train_reward", "valid_reward", "reward:exact", "reward:near", "seconds", "errors"} <= set(series)
-        assert series["valid_reward"][-1] > series["train_reward"][0] + 0.25
+        assert self.curve <= set(series)
+        before, after = self.first_and_last(series)
+        assert after > before + 0.25
         assert sum(series["errors"]) == 0
         checkpoints = platform.checkpoints(handle)
         assert checkpoints == sorted(checkpoints, key=lambda c: c.step)
-        assert {"train_reward", "valid_reward"} <= set(checkpoints[-1].metrics)
+        assert bool(checkpoints) is self.checkpoints
         deployment, name = self.deployed(platform, status.model)
         for label in LABELS:
             sample = platform.sample(self.ask(name, TEXTS[label][0], n=5, temperature=0))
             assert Counter(answer.text for answer in sample.answers).most_common(1)[0][0] == label
-        _, early = self.deployed(platform, checkpoints[0].model)
-        assert platform.sample(self.ask(early, "x")).answers
+        for checkpoint in checkpoints[:1]:
+            _, early = self.deployed(platform, checkpoint.model)
+            assert platform.sample(self.ask(early, "x")).answers
+            assert {"train_reward", "valid_reward"} <= set(checkpoints[-1].metrics)
         platform.undeploy(deployment)
         platform.undeploy(deployment)
 
@@ -208,7 +234,8 @@ class PlatformContract:
         steps = [event.step for event in seen if event.metrics]
         assert steps == sorted(set(steps))
         (total,) = {event.total_steps for event in seen if event.metrics}
-        assert total >= steps[-1] > 0
+        assert steps[-1] > 0
+        assert total >= steps[-1] if self.counted_steps else total is None
         assert platform.events(handle, cursor).events == []
         assert platform.events(handle, cursor).cursor == cursor
 
@@ -235,7 +262,7 @@ class PlatformContract:
     def test_a_model_that_is_not_there_is_not_deployed(self, platform: Platform) -> None:
         with pytest.raises(PlatformError):
             platform.deploy(DeployRequest(key="d", model="ft:nothing"))
-        assert platform.deployment(Handle(id="ft:nothing", kind="model")).state is State.FAILED
+        assert platform.deployment(Handle(id=self.no_deployment, kind="model")).state is State.FAILED
 
     # Connections
 
