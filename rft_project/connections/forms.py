@@ -133,10 +133,52 @@ class AzureForm(CredentialsForm):
     )
 
 
+def _role(label: str, help_text: str) -> forms.CharField:
+    return forms.CharField(label=label, max_length=200, required=False, help_text=help_text)
+
+
+class BedrockForm(CredentialsForm):
+    region = forms.CharField(label="Region", max_length=30, help_text="Nova is trained in us-east-1 only.")
+    access_key_id = forms.CharField(
+        label="Access key id",
+        max_length=128,
+        required=False,
+        help_text="Leave both parts empty to sign in with what this server is signed in with.",
+    )
+    secret_access_key = _key("Secret access key", "Kept encrypted.", required=False)
+    session_token = forms.CharField(
+        label="Session token",
+        max_length=4000,
+        required=False,
+        help_text="Only with a temporary key. Kept encrypted.",
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"}),
+    )
+    profile = forms.CharField(
+        label="Profile",
+        max_length=100,
+        required=False,
+        help_text="Of this server's AWS configuration, instead of keys.",
+    )
+    assume_role_arn = _role("Role to take on", "Where the keys or the profile only open this role.")
+    bucket = forms.CharField(
+        label="Bucket", max_length=63, required=False, help_text="For training: in the same region; rows are put there."
+    )
+    job_role_arn = _role("Job role", "For training: the ARN of the role that Bedrock takes on for a job.")
+    grader_role_arn = _role("Grader role", "For training: of graders' functions; it may write logs and nothing else.")
+    judge_role_arn = _role("Judge role", "Only for graders that ask a judge: it may also call models.")
+    endpoint_url = forms.CharField(
+        label="Address", max_length=300, required=False, help_text="Leave empty for AWS itself."
+    )
+
+    def clean_endpoint_url(self) -> str:
+        return self._judged("endpoint_url")
+
+
 #: kind of ``platforms.PLATFORMS`` -> its form.
 FORMS: dict[str, type[CredentialsForm]] = {
     "openai": OpenAIForm,
     "azure": AzureForm,
+    "bedrock": BedrockForm,
     "local": LocalForm,
     "compatible": CompatibleForm,
 }

@@ -15,7 +15,7 @@ from rft_project.connections import access, services
 from rft_project.connections.forms import FORMS
 from rft_project.connections.panels import connections_panel, label_of, offer
 
-SECRETS = ("api_key", "webhook_secret")
+SECRETS = ("api_key", "webhook_secret", "secret_access_key", "session_token")
 
 
 class Request(HttpRequest):

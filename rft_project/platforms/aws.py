@@ -73,6 +73,11 @@ class AwsCredentials(BaseModel):
             raise ValueError("enter a profile or an access key, not both")
         return self
 
+    @property
+    def server_sign_in(self) -> bool:
+        """Whether calls are made with what this server is signed in with: a profile, a role of its machine."""
+        return not self.access_key_id
+
 
 class Clients:
     """boto3's clients of one connection, each made once. Thread-safe.
