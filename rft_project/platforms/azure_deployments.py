@@ -233,8 +233,9 @@ class Deployed:
 def _choices(request: DeployRequest) -> tuple[str, int, str]:
     """Sku, capacity and model format: as asked, as the base model's catalogue entry has them, or as usual."""
     defaults: dict[str, Any] = {"sku": SKU, "capacity": CAPACITY, "format": FORMAT}
+    base = request.base or request.model.partition(_TUNED)[0]
     for model in entry("azure").models:
-        if model.id == request.base:
+        if model.id == base:
             defaults |= {k: b.default for k, b in model.deploy_options.items() if b.default not in (None, "")}
     chosen = {**defaults, **{name: value for name, value in request.options.items() if value not in (None, "")}}
     try:

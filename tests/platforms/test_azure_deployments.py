@@ -83,8 +83,9 @@ class TestDeploying:
         assert usual == {"name": "GlobalStandard", "capacity": 100}
         tuned = f"{azure.GPT5}.ft-{'0b' * 16}"
         emulator.models[tuned] = emulator.models[TUNED]
-        handle = platform.deploy(wanted(key="k-2", model=tuned, base=azure.GPT5))
-        assert emulator.arm.deployments[handle.id].body["sku"]["name"] == "Standard"
+        for key, base in (("k-2", azure.GPT5), ("k-3", "")):
+            handle = platform.deploy(wanted(key=key, model=tuned, base=base))
+            assert emulator.arm.deployments[handle.id].body["sku"]["name"] == "Standard"
 
     @pytest.mark.parametrize("capacity", [0, "many"])
     def test_capacities_that_are_none(self, platform, emulator, capacity) -> None:
