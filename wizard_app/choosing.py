@@ -75,6 +75,15 @@ def unfit(run: RFTJob, info: ModelInfo) -> list[Misfit]:
     return misfits(info, row_facts(run.frozen), run.grader_config or {}, answers)
 
 
+def forbidden(connection: Connection, work: str) -> str:
+    """The sentence why an owner's word keeps ``connection`` from ``work`` (``sample`` or ``train``), '' where none
+    does."""
+    if getattr(connection, f"may_{work}"):
+        return ""
+    done = {"sample": "answer in runs", "train": "train"}[work]
+    return f"{connection.name} may not {done}: an owner of the workspace decides that on the page of connections."
+
+
 def dry_run_refusal(run: RFTJob, info: ModelInfo) -> str:
     """Why a dry run on ``info`` would be for nothing today, '' when it would not."""
     found = [closed(info, date.today()), *(misfit for misfit in unfit(run, info) if misfit.blocks and not misfit.later)]
@@ -83,6 +92,8 @@ def dry_run_refusal(run: RFTJob, info: ModelInfo) -> str:
 
 def training_refusal(run: RFTJob, info: ModelInfo | None) -> str:
     """Why training must not be started today, '' when it may. ``info``: None where the platform has no such model."""
+    if said := forbidden(run.platform_connection, "train"):
+        return said
     if info is None or info.method != "reinforcement":
         name = run.platform_connection.name
         return f"{name} has no model called {run.base_model} that can be trained; choose another."

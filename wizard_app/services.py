@@ -22,7 +22,7 @@ from rft_project.platforms.types import DeployRequest, Handle, State
 
 from . import attempts, flow
 from .attempts import Earlier
-from .choosing import dry_run_refusal, model_info, training_refusal
+from .choosing import dry_run_refusal, forbidden, model_info, training_refusal
 from .items import allowed_answers, answer_tokens
 from .models import Deployment, RFTJob, StepResult
 from .receivers import ask_first
@@ -105,6 +105,8 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: Any, agreed: str = "
     connection = run.workspace.connections.filter(pk=params.connection).first()
     if connection is None:
         raise Refused("Choose one of this workspace's connections.")
+    if said := forbidden(connection, "sample"):
+        raise Refused(said)
     info = model_info(connection, params.model)
     if info is None:
         raise Refused(f"{connection.name} has no model called {params.model}; choose another.")

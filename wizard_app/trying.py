@@ -17,7 +17,7 @@ from rft_project.connections.models import Connection
 from rft_project.connections.services import local_connection, platform_for
 from rft_project.platforms.types import JsonDict, SampleRequest, text_of
 
-from .choosing import trainable
+from .choosing import forbidden, trainable
 from .forms import LOGGED, SAMPLED
 from .items import allowed_answers, answer_tokens
 from .models import RFTJob
@@ -59,11 +59,17 @@ def try_answer(run: RFTJob, item_pk: int, how: str, typed: str, *, agreed: str, 
 def model_of(run: RFTJob) -> tuple[Connection, str]:
     """The run's base model; before its dry run the first that can be trained. Raises PlatformError, Refused."""
     if run.connection is not None and run.base_model:
-        return run.connection, run.base_model
-    connection = local_connection(run.workspace)
+        return _allowed(run.connection), run.base_model
+    connection = _allowed(local_connection(run.workspace))
     for info in trainable(connection):
         return connection, info.id
     raise Refused("No model can be asked yet: plan the dry run with one, then come back.")
+
+
+def _allowed(connection: Connection) -> Connection:
+    if said := forbidden(connection, "sample"):
+        raise Refused(said)
+    return connection
 
 
 def _logged(item: SnapshotItem) -> tuple[str, list[JsonDict]]:

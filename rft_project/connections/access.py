@@ -35,6 +35,19 @@ def owned_workspaces(user: Any) -> list[Workspace]:
     return list(Workspace.objects.filter(memberships__user=user, memberships__role=OWNER).order_by("pk"))
 
 
+def owned_workspace(user: Any, pk: int) -> Workspace:
+    """A workspace whose connections the user may change: 404 for members as well as for strangers."""
+    return get_object_or_404(Workspace, pk=pk, memberships__user=user, memberships__role=OWNER)
+
+
+def connection_of(workspace: Workspace, pk: str) -> Connection:
+    """The workspace's connection that a form names; 404 for anything else."""
+    try:
+        return get_object_or_404(workspace.connections, pk=UUID(pk))
+    except ValueError:
+        raise Http404 from None
+
+
 def connection(user: Any, pk: UUID) -> Connection:
     found = Connection.objects.select_related("workspace").filter(workspace__memberships__user=user)
     return get_object_or_404(found, pk=pk)

@@ -49,6 +49,10 @@ class Membership(models.Model):
 
 #: Credentials that are addresses somebody entered: judged before every use.
 ADDRESS_FIELDS = ("base_url", "endpoint", "endpoint_url")
+#: Credentials that no page ever shows again; the adapters hold them as ``SecretStr``.
+SECRET_FIELDS = ("api_key", "webhook_secret", "secret_access_key", "session_token")
+#: What a secret is for: where one of these changes, no stored secret goes along.
+PLACE_FIELDS = (*ADDRESS_FIELDS, "region", "access_key_id")
 
 
 class Connection(models.Model):
@@ -64,6 +68,10 @@ class Connection(models.Model):
     sealed = models.TextField(editable=False)
     checked_at = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=500, blank=True)
+    remedy = models.TextField(blank=True, editable=False)  # of the last error: text to copy, such as a missing policy
+    # What an owner lets it do at all; which model does what follows below.
+    may_sample = models.BooleanField(default=True)
+    may_train = models.BooleanField(default=True)
     # What may be shown without opening the credentials: a key's last characters, an address somebody entered, and what
     # the last good check found the account able to do.
     hint = models.CharField(max_length=8, blank=True, editable=False)

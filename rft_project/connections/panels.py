@@ -10,18 +10,9 @@ from rft_project.platforms import PLATFORMS
 from rft_project.platforms.catalogue import entry
 from rft_project.platforms.types import Access
 
+from .duties import Table, tables
 from .models import OWNER, Connection, Membership
-from .services import ROLES, is_emulated, is_own_engine
-
-
-@dataclass(frozen=True)
-class Role:
-    """What one model of a connection does for its workspace."""
-
-    name: str
-    title: str
-    model: str
-    sentence: str
+from .services import PERMISSIONS, is_emulated, is_own_engine
 
 
 @dataclass(frozen=True)
@@ -37,7 +28,7 @@ class Line:
     tone: str
     facts: list[str]
     can: str
-    roles: list[Role]
+    limits: list[str]
 
     @property
     def anchor(self) -> str:
@@ -57,6 +48,7 @@ class Offer:
 @dataclass(frozen=True)
 class ConnectionsPanel:
     lines: list[Line]
+    tables: list[Table]
     offers: list[Offer]
     may_add: bool
 
@@ -71,7 +63,10 @@ def connections_panel(user: Any) -> ConnectionsPanel:
     several = Membership.objects.filter(user=user).count() > 1
     lines = [_line(connection, connection.workspace_id in owned, several) for connection in found]
     lines.sort(key=lambda line: not line.own_engine)
-    return ConnectionsPanel(lines, [offer(kind) for kind in sorted(PLATFORMS, key="local".__eq__)], bool(owned))
+    by_workspace = tables([line.connection for line in lines], owned)
+    return ConnectionsPanel(
+        lines, by_workspace, [offer(kind) for kind in sorted(PLATFORMS, key="local".__eq__)], bool(owned)
+    )
 
 
 def _line(connection: Connection, owned: bool, several: bool) -> Line:
@@ -86,12 +81,9 @@ def _line(connection: Connection, owned: bool, several: bool) -> Line:
     facts += [connection.address] if connection.address else []
     facts += [f"key ending …{connection.hint}"] if connection.hint else []
     facts += [f"workspace {connection.workspace}"] if several else []
-    roles = [
-        Role(name, f"{name.capitalize()} model", getattr(connection, f"{name}_model"), sentence)
-        for name, sentence in ROLES.items()
-    ]
+    limits = [work.title.lower() for name, work in PERMISSIONS.items() if not getattr(connection, f"may_{name}")]
     emulated = is_emulated(connection)
-    return Line(connection, platform, owned, own, emulated, word, tone, facts, _can(connection.abilities), roles)
+    return Line(connection, platform, owned, own, emulated, word, tone, facts, _can(connection.abilities), limits)
 
 
 def _can(abilities: dict[str, Any]) -> str:

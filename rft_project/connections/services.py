@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from django.conf import settings
@@ -17,29 +18,59 @@ from rft_project.platforms.endpoints import is_loopback, refusal
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import Access, SampleRequest
 
-from .models import ADDRESS_FIELDS, AuditEntry, Connection, Workspace
+from .models import ADDRESS_FIELDS, PLACE_FIELDS, SECRET_FIELDS, AuditEntry, Connection, Workspace
 from .scrub import scrub
 from .sealing import SealError
 
 LOCAL_NAME = "This machine"
-#: What a model of a connection may do for its workspace, with a sentence; each has a field ``<role>_model``.
+#: What a model of a connection may do for its workspace: what it reads and spends. Each has a field ``<role>_model``.
 ROLES = {
-    "helper": "Names topics and sorts doubtful records. It reads message texts.",
-    "embedding": "Turns message texts into numbers that topics are found and sorted by. It reads message texts.",
-    "judge": "Scores answers for graders that ask a model. It reads questions, answers and references.",
+    "helper": "Names topics, sorts doubtful records and writes new ones. It reads message texts.",
+    "judge": "Scores answers for graders that ask a model: in dry runs, one question for every answer. "
+    "It reads questions, answers and references.",
+    "embedding": "Turns message texts into numbers that topics are found and sorted by. It reads message texts once.",
+}
+#: Roles that one model of a workspace has at a time; of embedding models a dataset chooses among several.
+SINGLE = ("helper", "judge")
+
+
+class Permission(NamedTuple):
+    """Something a connection may do or not. ``word`` for the audit log, ``sentence``: what it reads and spends."""
+
+    title: str
+    word: str
+    sentence: str
+
+
+#: What an owner allows or forbids each connection; each has a field ``may_<work>``.
+PERMISSIONS = {
+    "sample": Permission(
+        "Answer in runs",
+        "answering in runs",
+        "Dry runs and trials ask it for answers. It reads prompts and is paid by the answer.",
+    ),
+    "train": Permission(
+        "Train",
+        "training",
+        "Training uploads the records of a split and the grader, and is paid by the job.",
+    ),
 }
 #: Kinds that cost nothing wherever they are; one of the others on loopback is an emulator.
 UNPAID = ("local", "compatible")
 OPENAI_HOST = "api.openai.com"
 _MOST_NAMES = 20  # trainable models listed with a connection
+_MOST_LISTED = 200  # models suggested for a role
+_LONGEST_REMEDY = 20_000
 
 
 class Refused(Exception):
-    """A request that cannot be met; the text is one sentence for people. ``field``: the form's field it is about."""
+    """A request that cannot be met; the text is one sentence for people. ``field``: the form's field it is about.
+    ``remedy``: text to copy that would help, '' where there is none."""
 
-    def __init__(self, sentence: str, field: str | None = None) -> None:
+    def __init__(self, sentence: str, field: str | None = None, *, remedy: str = "") -> None:
         super().__init__(sentence)
         self.field = field
+        self.remedy = remedy
 
 
 def local_connection(workspace: Workspace) -> Connection:
@@ -113,17 +144,18 @@ def examine(connection: Connection) -> dict[str, Any]:
         "trains": [m.label for m in usable][:_MOST_NAMES],
         "closed": [m.label for m in trained if m not in usable][:_MOST_NAMES],
         "embeds": found.embed,
+        "models": [m.id for m in found.models if m.access is not Access.RETIRED][:_MOST_LISTED],
         "notice": found.notice,
     }
 
 
 def check(connection: Connection, *, by: Any = None) -> str:
     """Call the platform once; remembers and returns the error's sentence, '' when all is well."""
-    changes: dict[str, Any] = {"checked_at": timezone.now(), "last_error": ""}
+    changes: dict[str, Any] = {"checked_at": timezone.now(), "last_error": "", "remedy": ""}
     try:
         changes["abilities"] = examine(connection)
     except PlatformError as problem:
-        changes["last_error"] = _said(problem)
+        changes.update(last_error=_said(problem), remedy=_remedy(problem))
         _audit_failure(connection, problem, by)
     Connection.objects.filter(pk=connection.pk).update(**changes)
     return str(changes["last_error"])
@@ -147,14 +179,37 @@ def add(workspace: Workspace, kind: str, name: str, values: dict[str, Any], *, b
     return connection
 
 
+def shown(connection: Connection) -> dict[str, Any]:
+    """The credentials that are no secrets, to be changed on a page; none where they cannot be opened any more."""
+    try:
+        return {name: value for name, value in connection.credentials().items() if name not in SECRET_FIELDS}
+    except SealError:
+        return {}
+
+
+def with_kept(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` with the stored secrets in the place of those left out. A secret given as '' is taken away, and none
+    goes along to another address, region or access key than it was entered for."""
+    try:
+        old = connection.credentials()
+    except SealError:
+        return values
+    if any((old.get(name) or "") != (values.get(name) or "") for name in PLACE_FIELDS):
+        return values
+    kept = {name: old[name] for name in SECRET_FIELDS if old.get(name)}
+    if values.get("secret_access_key"):
+        kept.pop("session_token", None)  # a session token belongs to its key
+    return {**kept, **values}
+
+
 def replace_credentials(connection: Connection, values: dict[str, Any], *, by: Any) -> None:
-    """Put other credentials in the place of the old ones, once they answered. All are given anew, so that no stored
-    key ever goes to another address. Raises Refused."""
+    """Put other credentials in the place of the old ones, once they answered; ``values`` are all of them. Raises
+    Refused."""
     if is_own_engine(connection):
         raise Refused("The engine of this server takes its address and key from the server's settings.")
     _set_checked(connection, values, by)
     with transaction.atomic():
-        connection.save(update_fields=["sealed", "hint", "address", "abilities", "checked_at", "last_error"])
+        connection.save(update_fields=["sealed", "hint", "address", "abilities", "checked_at", "last_error", "remedy"])
         AuditEntry.write("replace credentials", connection, workspace=connection.workspace, actor=by)
 
 
@@ -171,15 +226,32 @@ def delete(connection: Connection, *, by: Any) -> None:
 
 
 def set_role(connection: Connection, role: str, model: str, *, by: Any) -> None:
-    """Let ``model`` be the ``role`` (a key of ``ROLES``) of its workspace; '' for none. Raises Refused when it does not
-    answer."""
+    """Let ``model`` be the ``role`` (a key of ``ROLES``) of its workspace, in the place of any other connection's where
+    there is one at a time; '' for none. Raises Refused when it does not answer."""
     model = model.strip()[:200]
     if model:
         _ask(connection, role, model)
     field = f"{role}_model"
     setattr(connection, field, model)
-    connection.save(update_fields=[field])
-    AuditEntry.write(f"set {role} model", connection, workspace=connection.workspace, actor=by, detail=model)
+    with transaction.atomic():
+        if model and role in SINGLE:
+            connection.workspace.connections.exclude(pk=connection.pk).exclude(**{field: ""}).update(**{field: ""})
+        connection.save(update_fields=[field])
+        AuditEntry.write(f"set {role} model", connection, workspace=connection.workspace, actor=by, detail=model)
+
+
+def permit(connections: Iterable[Connection], work: str, allowed: Collection[str], *, by: Any) -> None:
+    """Let those of ``connections`` whose keys are in ``allowed`` do ``work`` (of ``PERMISSIONS``), the others not."""
+    field = f"may_{work}"
+    with transaction.atomic():
+        for connection in connections:
+            wanted = str(connection.pk) in allowed
+            if getattr(connection, field) == wanted:
+                continue
+            setattr(connection, field, wanted)
+            connection.save(update_fields=[field])
+            action = f"{'allow' if wanted else 'forbid'} {PERMISSIONS[work].word}"
+            AuditEntry.write(action, connection, workspace=connection.workspace, actor=by)
 
 
 def with_role(workspace: Workspace, role: str) -> Connection | None:
@@ -200,9 +272,7 @@ def connect_helper(workspace: Workspace, address: str, model: str, key: str = ""
     connection.helper_model = model.strip()[:200]
     _ask(connection, "helper", connection.helper_model)
     with transaction.atomic():
-        for other in workspace.connections.exclude(helper_model=""):
-            other.helper_model = ""  # a workspace has one helper
-            other.save(update_fields=["helper_model"])
+        workspace.connections.exclude(helper_model="").update(helper_model="")  # a workspace has one helper
         connection.save(force_insert=True)
         AuditEntry.write("add connection", connection, workspace=workspace, actor=by, detail=kind)
         AuditEntry.write("set helper model", connection, workspace=workspace, actor=by, detail=connection.helper_model)
@@ -256,8 +326,8 @@ def _set_checked(connection: Connection, values: dict[str, Any], by: Any) -> Non
         connection.abilities = examine(connection)
     except PlatformError as problem:
         _audit_failure(connection, problem, by)
-        raise Refused(_said(problem)) from None
-    connection.checked_at, connection.last_error = timezone.now(), ""
+        raise Refused(_said(problem), remedy=_remedy(problem)) from None
+    connection.checked_at, connection.last_error, connection.remedy = timezone.now(), "", ""
 
 
 def _audit_failure(connection: Connection, problem: PlatformError, by: Any) -> None:
@@ -268,6 +338,10 @@ def _audit_failure(connection: Connection, problem: PlatformError, by: Any) -> N
 def _said(problem: PlatformError) -> str:
     """The sentence as it may be stored and shown."""
     return scrub(str(problem)).replace("\x00", "")[:500]
+
+
+def _remedy(problem: PlatformError) -> str:
+    return scrub(problem.remedy).replace("\x00", "")[:_LONGEST_REMEDY]
 
 
 def _taken(name: str) -> Refused:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("<uuid:pk>/credentials/", views.credentials, name="credentials"),
     # commands: POST only
     path("<uuid:pk>/check/", views.check, name="check"),
-    path("<uuid:pk>/roles/<slug:role>/", views.set_role, name="set_role"),
+    path("workspaces/<int:workspace>/roles/<slug:role>/", views.set_role, name="set_role"),
+    path("workspaces/<int:workspace>/may/<slug:work>/", views.permit, name="permit"),
     path("<uuid:pk>/delete/", views.delete, name="delete"),
 ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -13,9 +14,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from rft_project.connections import access, services
 from rft_project.connections.forms import FORMS
+from rft_project.connections.models import SECRET_FIELDS
 from rft_project.connections.panels import connections_panel, label_of, offer
-
-SECRETS = ("api_key", "webhook_secret", "secret_access_key", "session_token")
 
 
 class Request(HttpRequest):
@@ -30,7 +30,7 @@ def connections(request: Request) -> HttpResponse:
     return render(request, "connections/connections.html", {"panel": connections_panel(request.user)})
 
 
-@sensitive_post_parameters(*SECRETS)
+@sensitive_post_parameters(*SECRET_FIELDS)
 @never_cache
 @require_http_methods(["GET", "POST"])
 def new_connection(request: Request, kind: str) -> HttpResponse:
@@ -39,36 +39,38 @@ def new_connection(request: Request, kind: str) -> HttpResponse:
         raise Http404
     described = offer(kind)
     form = FORMS[kind](request.POST or None, workspaces=workspaces, initial={"name": described.label})
+    context: dict[str, Any] = {"form": form, "offer": described}
     if request.method == "POST" and form.is_valid():
         workspace = form.cleaned_data.get("workspace", workspaces[0])
         try:
             made = services.add(workspace, kind, form.cleaned_data["name"], form.credentials(), by=request.user)
         except services.Refused as refused:
             form.add_error(refused.field, str(refused))
+            context["remedy"] = refused.remedy
         else:
             messages.success(request, f"{made.name} answered and is saved.")
             return redirect("connections:connections")
-    context = {"form": form, "offer": described}
     return render(request, "connections/new_connection.html", context, status=422 if form.errors else 200)
 
 
-@sensitive_post_parameters(*SECRETS)
+@sensitive_post_parameters(*SECRET_FIELDS)
 @never_cache
 @require_http_methods(["GET", "POST"])
 def credentials(request: Request, pk: UUID) -> HttpResponse:
     connection = access.owned_connection(request.user, pk)
     if services.is_own_engine(connection) or connection.kind not in FORMS:
         raise Http404
-    form = FORMS[connection.kind](request.POST or None, initial={"base_url": connection.address})
+    form = FORMS[connection.kind](request.POST or None, connection=connection)
+    context: dict[str, Any] = {"form": form, "connection": connection, "platform": label_of(connection.kind)}
     if request.method == "POST" and form.is_valid():
         try:
             services.replace_credentials(connection, form.credentials(), by=request.user)
         except services.Refused as refused:
             form.add_error(refused.field, str(refused))
+            context["remedy"] = refused.remedy
         else:
             messages.success(request, f"{connection.name} answered; the new credentials are saved.")
             return redirect("connections:connections")
-    context = {"form": form, "connection": connection, "platform": label_of(connection.kind)}
     if connection.kind == "openai":
         context["hook"] = request.build_absolute_uri(reverse("openai_hook", args=[pk]))
     return render(request, "connections/credentials.html", context, status=422 if form.errors else 200)
@@ -97,15 +99,28 @@ def delete(request: Request, pk: UUID) -> HttpResponse:
 
 
 @require_POST
-def set_role(request: Request, pk: UUID, role: str) -> HttpResponse:
-    connection = access.owned_connection(request.user, pk)
+def set_role(request: Request, workspace: int, role: str) -> HttpResponse:
+    mine = access.owned_workspace(request.user, workspace)
     if role not in services.ROLES:
         raise Http404
+    connection = access.connection_of(mine, request.POST.get("connection", ""))
     try:
         services.set_role(connection, role, request.POST.get("model", ""), by=request.user)
         model = getattr(connection, f"{role}_model")
         word = f"{model} is the {role} model from now on" if model else f"has no {role} model now"
         messages.success(request, f"{connection.name}: {word}.")
     except services.Refused as refused:
-        messages.error(request, str(refused))
-    return redirect("connections:connections")
+        messages.error(request, f"{connection.name}: {refused}")
+    return redirect(f"{reverse('connections:connections')}#duties-{mine.pk}")
+
+
+@require_POST
+def permit(request: Request, workspace: int, work: str) -> HttpResponse:
+    mine = access.owned_workspace(request.user, workspace)
+    if work not in services.PERMISSIONS:
+        raise Http404
+    # Only those that stood on the page: another one may have been added since.
+    shown = [access.connection_of(mine, pk) for pk in request.POST.getlist("shown")]
+    services.permit(shown, work, request.POST.getlist("allowed"), by=request.user)
+    messages.success(request, "Saved: it holds for everything that is started from now on.")
+    return redirect(f"{reverse('connections:connections')}#duties-{mine.pk}")

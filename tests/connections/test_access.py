@@ -19,6 +19,7 @@ TABLE = {
     "credentials": {"owner": (200, 422), "colleague": (404, 404), "stranger": (404, 404)},
     "check": {"owner": (405, 302), "colleague": (405, 302), "stranger": (405, 404)},
     "set_role": {"owner": (405, 302), "colleague": (405, 404), "stranger": (405, 404)},
+    "permit": {"owner": (405, 302), "colleague": (405, 404), "stranger": (405, 404)},
     "delete": {"owner": (405, 302), "colleague": (405, 404), "stranger": (405, 404)},
 }
 
@@ -26,7 +27,13 @@ TABLE = {
 @pytest.fixture
 def address(add) -> Callable[[str], str]:
     made = add("Emulated")
-    others = {"connections": [], "new_connection": ["openai"], "set_role": [made.pk, "judge"]}
+    place = made.workspace_id
+    others = {
+        "connections": [],
+        "new_connection": ["openai"],
+        "set_role": [place, "judge"],
+        "permit": [place, "train"],
+    }
     return lambda name: reverse(f"connections:{name}", args=others.get(name, [made.pk]))
 
 
@@ -37,9 +44,9 @@ def test_the_table_has_every_address():
 @pytest.mark.parametrize("who", ["owner", "colleague", "stranger"])
 def test_everybody_gets_what_the_table_says(request, address, client_of, who):
     client = client_of(request.getfixturevalue(who))
+    sent = {"connection": str(Connection.objects.get(kind="openai").pk)}
     found = {
-        name: (client.get(address(name)).status_code, client.post(address(name), {"x": "1"}).status_code)
-        for name in TABLE
+        name: (client.get(address(name)).status_code, client.post(address(name), sent).status_code) for name in TABLE
     }
     assert found == {name: answers[who] for name, answers in TABLE.items()}
     assert Connection.objects.filter(kind="openai").exists() is (who != "owner")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from django.core.management import call_command
@@ -13,25 +14,53 @@ from tests.worker import free_port
 pytestmark = pytest.mark.django_db
 
 
-def run(name: str) -> tuple[int, str, str]:
+def run(name: str, *arguments: str) -> tuple[int, str, str]:
     out, err, code = io.StringIO(), io.StringIO(), 0
     try:
-        call_command(name, stdout=out, stderr=err)
+        call_command(name, *arguments, stdout=out, stderr=err)
     except SystemExit as left:
         code = int(left.code or 0)
     return code, out.getvalue(), err.getvalue()
 
 
-def test_check_platforms_says_a_sentence_of_each_and_fails_when_one_does(add, workspace, emulator, settings):
+def run_json() -> tuple[int, list[dict[str, object]]]:
+    code, out, _ = run("check_platforms", "--json")
+    return code, json.loads(out)
+
+
+def test_check_platforms_prints_a_table_and_fails_when_one_does(add, workspace, emulator, settings):
     assert run("check_platforms") == (0, "There is no connection yet.\n", "")
     add("Emulated")
-    assert run("check_platforms") == (0, "Emulated (Support desk) works.\n", "")
+    head = "connection  workspace     platform           result\n"
+    assert run("check_platforms") == (0, f"{head}Emulated    Support desk  openai (emulated)  works\n", "")
     settings.ENGINE_URL = f"http://127.0.0.1:{free_port()}/v1"
     local_connection(workspace)
     code, out, err = run("check_platforms")
-    assert (code, out) == (1, "Emulated (Support desk) works.\n")
-    assert err == "This machine (Support desk): Local engine can't be reached: check the address and the network.\n"
+    assert (code, err) == (1, "")
+    assert out.splitlines() == [
+        "connection    workspace     platform           result",
+        "Emulated      Support desk  openai (emulated)  works",
+        "This machine  Support desk  local              Local engine can't be reached: check the address and the "
+        "network.",
+    ]
     assert Connection.objects.get(kind="local").last_error != ""
+
+
+def test_check_platforms_as_json(add, emulator):
+    add("Emulated")
+    emulator.key = "sk-emulated-a-key-of-tomorrow"
+    code, (said,) = run_json()
+    assert code == 1
+    assert {**said, "error": ""} == {
+        "connection": "Emulated",
+        "workspace": "Support desk",
+        "platform": "openai",
+        "emulated": True,
+        "works": False,
+        "error": "",
+        "remedy": "",
+    }
+    assert said["error"] == Connection.objects.get().last_error != ""
 
 
 def test_rotate_secrets_moves_everything_to_the_first_key(add, emulator, settings):

@@ -21,7 +21,7 @@ from tests.engine.process import Engine
 from tests.wizard_app.conftest import dry_run_params
 from tests.worker import drain
 from wizard_app import services
-from wizard_app.choosing import offered
+from wizard_app.choosing import model_info, offered, training_refusal
 from wizard_app.models import RFTJob
 from wizard_app.panels.models import chooser
 from wizard_app.schemas import TrainParams
@@ -168,3 +168,29 @@ def test_a_platform_that_hangs_holds_the_page_up_no_longer_than_that(
     assert time.monotonic() - started < 2.5
     assert not isinstance(local, PlatformError)
     assert "It did not answer within 0.7 seconds" in str(hanging)
+
+
+def test_a_connection_that_may_not_answer_is_left_out_with_the_reason_and_starts_nothing(
+    graded_run: RFTJob, engine: Engine, account: Connection, owner: Any, client_of: Any
+) -> None:
+    Connection.objects.filter(pk=account.pk).update(may_sample=False)
+    html = page_of(client_of(owner), graded_run)
+    assert "OpenAI may not answer in runs: an owner of the workspace decides that" in text(html)
+    assert f'value="{account.pk}|{openai.TRAINABLE}"' not in html
+    with pytest.raises(services.Refused, match="OpenAI may not answer in runs"):
+        services.start_dry_run(
+            graded_run, dry_run_params(graded_run, connection=str(account.pk), model=openai.TRAINABLE), by=owner
+        )
+    assert not Job.objects.filter(kind="dry_run").exists()
+
+
+def test_a_connection_that_may_not_train_answers_in_dry_runs_only(
+    graded_run: RFTJob, engine: Engine, account: Connection, owner: Any, client_of: Any
+) -> None:
+    Connection.objects.filter(pk=account.pk).update(may_train=False)
+    assert "It may answer here, but not train." in text(page_of(client_of(owner), graded_run))
+    graded_run.connection, graded_run.base_model = account, openai.TRAINABLE
+    graded_run.connection.refresh_from_db()
+    assert training_refusal(graded_run, model_info(graded_run.connection, openai.TRAINABLE)) == (
+        "OpenAI may not train: an owner of the workspace decides that on the page of connections."
+    )

@@ -18,7 +18,7 @@ from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import Access, ModelInfo
 from rft_project.web.parts import Check
 from rft_project.web.text import plural, usd
-from wizard_app.choosing import offered, unfit
+from wizard_app.choosing import forbidden, offered, unfit
 from wizard_app.core.fitting import closed, spoken
 from wizard_app.items import row_facts
 from wizard_app.models import RFTJob
@@ -87,8 +87,9 @@ def chooser(run: RFTJob, user: Any, today: date | None = None) -> Chooser:
         connections.append(local_connection(run.workspace))
     connections.sort(key=lambda connection: not is_own_engine(connection))  # what costs nothing stands first
     cards: list[ModelCard] = []
-    problems: list[tuple[str, str]] = []
-    for connection, found in zip(connections, offered(connections), strict=True):
+    problems = [(one.name, said) for one in connections if (said := forbidden(one, "sample"))]
+    asked = [connection for connection in connections if connection.may_sample]
+    for connection, found in zip(asked, offered(asked), strict=True):
         if isinstance(found, PlatformError):
             problems.append((connection.name, str(found)))
             continue
@@ -117,6 +118,8 @@ def _card(run: RFTJob, connection: Connection, info: ModelInfo, today: date) -> 
         word, tone = "Preview", "note"
     label = PLATFORMS[connection.kind][0]
     where = label if label == connection.name else f"{connection.name}, {label}"
+    said = forbidden(connection, "train")
+    barred = [Check("warn", "It may answer here, but not train.", said)] if said else []
     return ModelCard(
         key=f"{connection.pk}-{info.id}",
         value="" if over is not None else f"{connection.pk}|{info.id}",
@@ -125,7 +128,7 @@ def _card(run: RFTJob, connection: Connection, info: ModelInfo, today: date) -> 
         word=word,
         tone=tone,
         summary=info.summary,
-        facts=[Check("bad", over.said)] if over is not None else [*_fit(run, info), *_terms(info, today)],
+        facts=[Check("bad", over.said)] if over is not None else [*_fit(run, info), *barred, *_terms(info, today)],
         emulated=is_emulated(connection),
     )
 
