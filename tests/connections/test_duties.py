@@ -197,3 +197,28 @@ def test_what_would_help_is_kept_with_the_error_and_can_be_copied(page, add):
 def test_a_remedy_holds_no_secret():
     problem = PlatformError("No.", remedy="api_key=sk-very-secret-0123456789 and\x00 more")
     assert services._remedy(problem) == "api_key=*** and more"
+
+
+BEDROCK = {"name": "Ours", "region": "us-east-1", "access_key_id": "AKIAEXAMPLE", "secret_access_key": "k" * 40}
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "sentence"),
+    [
+        ({"region": "Virginia"}, "region", "A region looks like us-east-1."),
+        ({"bucket": "s3://ours"}, "bucket", "write it without s3://"),
+        ({"job_role_arn": "job-role"}, "job_role_arn", "A role's ARN looks like"),
+        ({"secret_access_key": ""}, "secret_access_key", "Enter both parts of the access key"),
+        ({"sign_in": "profile"}, "profile", "Enter the profile's name"),
+        ({"sign_in": "server"}, "__all__", "which only its operator may hand out"),
+        ({"endpoint_url": "https://169.254.169.254"}, "endpoint_url", "which is never called."),
+    ],
+)
+def test_what_bedrock_does_not_take_is_said_at_its_field(page, given, field, sentence):
+    url = reverse("connections:new_connection", args=["bedrock"])
+    answer = page.post(url, {"sign_in": "keys", **BEDROCK, **given})
+    assert answer.status_code == 422
+    form = answer.context["form"]
+    assert set(form.errors) == {field}
+    assert sentence in form.errors[field][0]
+    assert BEDROCK["secret_access_key"] not in answer.content.decode()
