@@ -67,11 +67,25 @@ def test_without_script_the_whole_page_comes_back_with_the_score(graded_run, cli
     assert "<h1>Grader</h1>" in answer.content.decode()
 
 
-def test_a_model_answers_now(graded_run, engine, client):
+@pytest.fixture
+def planned_run(graded_run, engine):
+    """A run whose base model is chosen: the built-in classifier, which needs no loading."""
+    graded_run.connection, graded_run.base_model = local_connection(graded_run.workspace), "classifier"
+    graded_run.save()
+    return graded_run
+
+
+def test_a_model_answers_now(planned_run, client):
+    graded_run = planned_run
     tried = press(client, graded_run, how=SAMPLED).context["tried"]
     connection, model = trying.model_of(graded_run)
     assert (connection, tried.whose) == (local_connection(graded_run.workspace), f"The answer of {model}")
     assert (bool(tried.answer), tried.trial.result.errors) == (True, [])
+
+
+def test_before_a_model_is_chosen_the_first_that_can_be_trained_answers(graded_run, engine):
+    connection = local_connection(graded_run.workspace)
+    assert trying.model_of(graded_run) == (connection, services.trainable(connection)[0].id)
 
 
 def test_a_model_that_cannot_be_reached_is_said_and_nothing_scored(graded_run, client, settings):
@@ -120,7 +134,8 @@ def test_a_model_elsewhere_is_asked_only_on_a_persons_word(run, azure, client): 
 
 
 @pytest.mark.browser
-def test_samples_are_scored_in_place_and_fit(graded_run, engine, live_server, client):
+def test_samples_are_scored_in_place_and_fit(planned_run, live_server, client):
+    graded_run = planned_run
     services.choose_grader(graded_run, save_grader(graded_run.workspace, "Both", BOTH, by=None))
     session = client.cookies[conf.SESSION_COOKIE_NAME].value
     address = f"{live_server.url}/runs/{graded_run.pk}/grader/"
