@@ -149,7 +149,7 @@ def test_samples_are_scored_in_place_and_fit(planned_run, live_server, client):
                 expect(page.locator("#trial")).to_contain_text("return 1 / len('')")
                 page.evaluate("scrollTo(0, 0)")
                 shot(page, "run-grader-trial")
-                page.get_by_role("button", name="Ask a model").first.click()
+                page.get_by_role("button", name="Ask classifier").first.click()
                 expect(page.locator("#trial")).to_contain_text("The answer of")
                 assert (width, overflow(page), page.problems) == (width, 0, [])
                 page.context.close()
