@@ -13,15 +13,18 @@ ifeq ($(filter-out 0 no false,$(LIGHT)),)
 LOCAL := $(VENV)/.local-model
 endif
 
-.PHONY: help run test lint bench clean test-tools browser
+.PHONY: help run emulators test lint bench clean test-tools browser
 
 help: ## list the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "LIGHT=1 leaves the language model out (1.3 GB); the built-in classifier learns instead. PORT=8001 changes the port."
 
 run: $(VENV)/.runtime $(LOCAL) ## install, start everything on this machine, print a sign-in link
 	@$(PY) -m rft_project.bootstrap
 	@exec $(PY) manage.py start
+
+emulators: test-tools ## the same with emulated OpenAI and Azure, no account needed (ALONE=1: the emulators only)
+	@exec $(PY) -m tests.emulators $(if $(filter-out 0 no false,$(ALONE)),--alone) $(if $(PORT),--port $(PORT))
 
 test: test-tools $(LOCAL) browser ## install what the tests need and run them all, on SQLite and on PostgreSQL
 	$(PY) -m pytest -n $(JOBS) --dist loadfile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -38,6 +39,9 @@ class Reply:
         return make_sample(self.text, self.tool_calls())
 
 
+#: How a prompt lists the answers it wants, and how strongly a word of an example leads to its answer.
+_LISTED = re.compile(r"one of:?\s*([^.\n]+)")
+_LEANING = 0.6
 #: What an untrained model says.
 UNSURE = Reply("I am not sure.")
 
@@ -71,8 +75,28 @@ class Policy:
             for word in words:
                 self.weights.setdefault(word, [0.0] * len(self.replies))[index] += rate * (reward - mean)
 
+    def lean(self, words: Sequence[str], reply: Reply, pull: float) -> None:
+        for word in words:
+            self.weights.setdefault(word, [0.0] * len(self.replies))[self.replies.index(reply)] += pull
+
     def copy(self) -> Policy:
         return Policy(self.replies, {word: list(row) for word, row in self.weights.items()})
+
+
+def guessing(messages: list[Json]) -> Policy:
+    """What a model can do that was never trained: it chooses among the answers its prompt lists ("one of: a, b, c."),
+    led by the words of the examples in the prompt. A prompt that lists none leaves it unsure."""
+    told = "\n".join(
+        str(message.get("content")) for message in messages if message.get("role") in ("system", "developer")
+    )
+    listed = _LISTED.search(told)
+    options = [option.strip(" '\"`") for option in re.split(r",|\bor\b", listed[1])] if listed else []
+    policy = Policy([Reply(option) for option in options if option] or [UNSURE])
+    for asked, answered in itertools.pairwise(messages):
+        reply = Reply(str(answered.get("content")))
+        if asked.get("role") == "user" and answered.get("role") == "assistant" and reply in policy.replies:
+            policy.lean(words_of([asked])[:-1], reply, _LEANING)
+    return policy
 
 
 def words_of(messages: list[Json]) -> list[str]:

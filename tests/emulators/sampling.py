@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from .checks import check_response_format
-from .policy import UNSURE, Policy, Reply, words_of
+from .policy import UNSURE, Policy, Reply, guessing, words_of
 from .wire import Json, Refused, now, only
 
 CHAT_FIELDS = {
@@ -25,7 +25,7 @@ def completion(body: Json, policy: Policy | None, *, reasoning: bool, thoughts: 
     only(body, CHAT_FIELDS)
     _check_chat(body, reasoning)
     n, words = body.get("n") or 1, words_of(body["messages"])
-    replies = [_allowed(reply, body) for reply in _replies(policy or Policy([UNSURE]), words, n, body)]
+    replies = [_allowed(reply, body) for reply in _replies(policy or guessing(body["messages"]), words, n, body)]
     choices = [_choice(index, reply) for index, reply in enumerate(replies)]
     prompt = sum(len(str(message.get("content") or "").split()) for message in body["messages"])
     answered = sum(len(reply.text) // 4 + 1 for reply in replies) + thoughts * n

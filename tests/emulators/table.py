@@ -1,0 +1,65 @@
+"""The platforms that ``make emulators`` starts. A new emulator adds its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from . import azure, openai
+
+Json = dict[str, Any]
+
+#: Keys of the emulators, the same at every start so that connections go on working.
+KEY = "sk-emulated-key-of-nobody"
+#: Slow enough to watch: a training of twenty steps takes some twenty seconds.
+PACE = {"step_seconds": 0.8, "queue_seconds": 1.5, "latency": 0.05}
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """``kind``: of the connection; ``running``: the emulator as a context with ``credentials``."""
+
+    kind: str
+    label: str
+    running: Callable[[], AbstractContextManager[Any]]
+
+    @property
+    def name(self) -> str:
+        return f"{self.label} (emulated)"
+
+
+@dataclass(frozen=True)
+class Started:
+    """An emulator that answers, and what a connection to it needs."""
+
+    kind: str
+    name: str
+    credentials: Json
+    #: Variables a server needs that is signed in to the platform by where it runs.
+    environment: dict[str, str]
+
+    @property
+    def places(self) -> list[str]:
+        """host:port of every address in the credentials, for ALLOWED_PRIVATE_ENDPOINTS."""
+        values = [value for value in self.credentials.values() if isinstance(value, str)]
+        return sorted({urlsplit(value).netloc for value in values if value.startswith("http://")})
+
+
+EMULATED = (
+    Emulated("openai", "OpenAI", lambda: openai.running(port=8811, key=KEY, **PACE)),
+    Emulated("azure", "Azure", lambda: azure.running(port=8812, key=KEY, **PACE)),
+)
+
+
+@contextmanager
+def all_started(table: tuple[Emulated, ...] = EMULATED) -> Iterator[list[Started]]:
+    """Every emulator of ``table``, answering until the block ends. Raises OSError where a port is taken."""
+    with ExitStack() as stack:
+        emulators = [(entry, stack.enter_context(entry.running())) for entry in table]
+        yield [
+            Started(entry.kind, entry.name, dict(emulator.credentials), dict(getattr(emulator, "environment", {})))
+            for entry, emulator in emulators
+        ]
