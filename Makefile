@@ -23,7 +23,7 @@ run: $(VENV)/.runtime $(LOCAL) ## install, start everything on this machine, pri
 	@$(PY) -m rft_project.bootstrap
 	@exec $(PY) manage.py start
 
-emulators: test-tools ## the same with emulated OpenAI and Azure, no account needed (ALONE=1: the emulators only)
+emulators: test-tools ## the same with emulated platforms, no account needed (ALONE=1: the emulators only)
 	@exec $(PY) -m tests.emulators $(if $(filter-out 0 no false,$(ALONE)),--alone) $(if $(PORT),--port $(PORT))
 
 test: test-tools $(LOCAL) browser ## install what the tests need and run them all, on SQLite and on PostgreSQL

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import azure, openai
+from . import azure, bedrock, openai
 
 Json = dict[str, Any]
 
 #: Keys of the emulators, the same at every start so that connections go on working.
-KEY = "sk-emulated-key-of-nobody"
+KEY, AWS_KEY = "sk-emulated-key-of-nobody", "AKIAEMULATEDNOBODY00"
 #: Slow enough to watch: a training of twenty steps takes some twenty seconds.
 PACE = {"step_seconds": 0.8, "queue_seconds": 1.5, "latency": 0.05}
 
 
 @dataclass(frozen=True)
 class Emulated:
-    """``kind``: of the connection; ``running``: the emulator as a context with ``credentials``."""
+    """``kind``: of the connection; ``running``: the emulator on a port, as a context with ``credentials``."""
 
     kind: str
     label: str
-    running: Callable[[], AbstractContextManager[Any]]
+    port: int
+    running: Callable[[int], AbstractContextManager[Any]]
 
     @property
     def name(self) -> str:
@@ -49,16 +50,22 @@ class Started:
 
 
 EMULATED = (
-    Emulated("openai", "OpenAI", lambda: openai.running(port=8811, key=KEY, **PACE)),
-    Emulated("azure", "Azure", lambda: azure.running(port=8812, key=KEY, **PACE)),
+    Emulated("openai", "OpenAI", 8811, lambda port: openai.running(port=port, key=KEY, **PACE)),
+    Emulated("azure", "Azure", 8812, lambda port: azure.running(port=port, key=KEY, **PACE)),
+    Emulated("bedrock", "Bedrock", 8813, lambda port: bedrock.running(port=port, key=AWS_KEY, step_seconds=0.8)),
 )
+
+
+def on_free_ports() -> tuple[Emulated, ...]:
+    """The same table for tests: any port."""
+    return tuple(replace(entry, port=0) for entry in EMULATED)
 
 
 @contextmanager
 def all_started(table: tuple[Emulated, ...] = EMULATED) -> Iterator[list[Started]]:
     """Every emulator of ``table``, answering until the block ends. Raises OSError where a port is taken."""
     with ExitStack() as stack:
-        emulators = [(entry, stack.enter_context(entry.running())) for entry in table]
+        emulators = [(entry, stack.enter_context(entry.running(entry.port))) for entry in table]
         yield [
             Started(entry.kind, entry.name, dict(emulator.credentials), dict(getattr(emulator, "environment", {})))
             for entry, emulator in emulators
