@@ -207,9 +207,9 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
             return self._created(key, {**arguments, "clientRequestToken": token})
 
     def _created(self, key: str, arguments: JsonDict) -> str:
-        doing = "starting training"
+        doing, operation = "starting training", "create_model_customization_job"
         try:
-            made = self._call(doing, "bedrock", "create_model_customization_job", spending=True, **arguments)
+            made = self._call(doing, "bedrock", operation, spending=True, wants=("jobArn",), **arguments)
         except PlatformError as error:
             found = self._jobs_with(key) if error.code == "ConflictException" else []
             if not found:
@@ -254,13 +254,26 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
             raise
 
     def _job(self, name: str) -> JsonDict:
-        doing = "reading the training job"
-        return dict(self._call(doing, "bedrock", "get_model_customization_job", jobIdentifier=name))
+        doing, operation = "reading the training job", "get_model_customization_job"
+        return dict(self._call(doing, "bedrock", operation, wants=("jobArn", "jobName"), jobIdentifier=name))
 
-    def _call(self, doing: str, service: str, operation: str, *, spending: bool = False, **arguments: Any) -> Any:
-        """One call of boto3. Raises PlatformError, with the missing policy where access was denied."""
+    def _call(
+        self,
+        doing: str,
+        service: str,
+        operation: str,
+        *,
+        spending: bool = False,
+        wants: tuple[str, ...] = (),
+        **arguments: Any,
+    ) -> Any:
+        """One call of boto3; ``wants``: what the answer must have, since boto3 reads broken JSON as an empty one.
+
+        Raises PlatformError, with the missing policy where access was denied.
+        """
         try:
-            return getattr(self._clients(service), operation)(**arguments)
+            answer = getattr(self._clients(service), operation)(**arguments)
+            return answer if not wants else {**answer, **{name: answer[name] for name in wants}}
         except Exception as error:
             remedy = self._remedy() if code_of(error) in DENIED else ""
             raise translate(error, platform=self.label, doing=doing, spending=spending, remedy=remedy) from None

@@ -10,6 +10,8 @@ from .errors import PlatformError
 from .journal import UNKEPT, Journal, Send
 from .types import DeploymentStatus, DeployRequest, Handle, State
 
+_ARN = "customModelDeploymentArn"
+
 
 class BedrockDeployments:
     """Part of the adapter that deploys. What it is mixed into has ``_call``."""
@@ -57,6 +59,7 @@ class BedrockDeployments:
                 "bedrock",
                 "create_custom_model_deployment",
                 spending=True,
+                wants=(_ARN,),
                 modelDeploymentName=name,
                 modelArn=request.model,
                 clientRequestToken=short(request.key),
@@ -67,11 +70,11 @@ class BedrockDeployments:
             if not found:
                 raise
             return found[0]
-        return str(made["customModelDeploymentArn"])
+        return str(made[_ARN])
 
     def _called(self, name: str) -> list[str]:
         try:
-            return [str(self._deployment(name)["customModelDeploymentArn"])]
+            return [str(self._deployment(name)[_ARN])]
         except PlatformError as error:
             if error.status == 404:
                 return []
@@ -79,7 +82,8 @@ class BedrockDeployments:
 
     def _deployment(self, name: str) -> dict[str, Any]:
         doing, operation = "looking at the deployment", "get_custom_model_deployment"
-        return dict(self._call(doing, "bedrock", operation, customModelDeploymentIdentifier=name))
+        wants = (_ARN, "modelArn", "status")
+        return dict(self._call(doing, "bedrock", operation, wants=wants, customModelDeploymentIdentifier=name))
 
     def _deleted(self, name: str) -> None:
         try:

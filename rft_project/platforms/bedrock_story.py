@@ -51,12 +51,14 @@ class Story:
         found: list[Graded] = []
         for _ in range(_MOST_PAGES if function else 0):
             try:
-                page = self._call("reading the grader's log", "logs", "filter_log_events", **arguments)
+                page = self._call(
+                    "reading the grader's log", "logs", "filter_log_events", wants=("events",), **arguments
+                )
             except PlatformError as error:
                 if error.code == "ResourceNotFoundException":  # nothing was graded yet
                     break
                 raise
-            found += [graded(int(event["timestamp"]), str(event["message"])) for event in page.get("events", [])]
+            found += [graded(int(event["timestamp"]), str(event["message"])) for event in page["events"]]
             if not page.get("nextToken"):
                 break
             arguments["nextToken"] = page["nextToken"]

@@ -148,11 +148,12 @@ class LambdaGrader:
         while True:
             try:
                 state = self._clients("lambda").get_function_configuration(FunctionName=arn)
+                word = state["State"]
             except Exception as error:
                 raise self._failure(error, "waiting for the grader's function") from None
-            if state.get("State", "Active") == "Active" and state.get("LastUpdateStatus") != "InProgress":
+            if word == "Active" and state.get("LastUpdateStatus") != "InProgress":
                 return
-            if state.get("State") == "Failed":
+            if word == "Failed":
                 raise PlatformError(f"Lambda can't run the grader: {state.get('StateReason', 'it gives no reason')}.")
             if time.monotonic() > deadline:
                 raise PlatformError("The grader's function is not ready yet.", retryable=True, retry_after=_NEW_ROLE)

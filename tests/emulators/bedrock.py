@@ -15,10 +15,10 @@ import uuid
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
 
 from .aws_account import ACCOUNT, AwsAccount
 from .aws_shapes import Call, answer_problems, rest_call, target_call
+from .aws_wire import action, scope, xml
 from .bedrock_jobs import TRAINABLE, GraderFailed, checked_job, graded, settings_for
 from .bedrock_runtime import EMBEDDING, conversed, embedded
 from .faults import Fault
@@ -40,7 +40,8 @@ class BedrockEmulator(Emulator):
 
     ``refuses_validation``: jobs with validators are refused. ``stops_early``: the step after which the service ends a
     job by itself. ``fails_at``: the step at which a job fails inside. ``deploy_seconds``: until a deployment is Active.
-    ``metric_file``: a CSV that a finished job leaves in its output.
+    ``function_timeout``: seconds that jobs give the grader instead of its own. ``metric_file``: a CSV that a finished
+    job leaves in its output.
     """
 
     def __init__(
@@ -93,12 +94,12 @@ class BedrockEmulator(Emulator):
     # The wire
 
     def authorize(self, request: Request) -> None:
-        scope = _scope(request)
-        if scope[0] not in (self.key, "ASSUMED") and not scope[0].startswith("ASIA"):
+        key, _, region, *_ = [*scope(request), "", ""]
+        if key != self.key and not key.startswith("ASIA"):
             raise Refused(
                 403, "The security token included in the request is invalid.", code="UnrecognizedClientException"
             )
-        if len(scope) > 2 and scope[2] != self.region:
+        if region != self.region:
             raise Refused(403, f"Credential should be scoped to {self.region}.", code="SignatureDoesNotMatch")
 
     def limited(self, request: Request) -> int | None:
@@ -114,7 +115,7 @@ class BedrockEmulator(Emulator):
         return Answer(refused.status, {"message": refused.message, "__type": code}, headers)
 
     def route(self, request: Request) -> Any:
-        service = _scope(request)[3] if len(_scope(request)) > 3 else ""
+        service = (scope(request) + [""] * 4)[3]
         if service == "logs":
             return self._called(target_call("logs", request))
         if service == "bedrock":
@@ -124,24 +125,32 @@ class BedrockEmulator(Emulator):
                     404, f"No such operation: {request.method} {request.path}", code="UnknownOperationException"
                 )
             return self._called(call)
-        action = _action(service, request)
-        if action in self.denied:
-            return self._denied_elsewhere(action, service)
-        if action == "lambda:Invoke":
+        wanted = action(service, request)
+        if wanted in self.denied:
+            return self._denied_elsewhere(wanted, service)
+        if wanted == "lambda:Invoke":
             return self._invoke(request)
         return self.account.forward(request)
 
+    def answer(self, request: Request) -> Answer:
+        """Refusals in the shape that the service asked uses."""
+        answer = super().answer(request)
+        service = (scope(request) + [""] * 4)[3]
+        if answer.status < 400 or service not in ("iam", "sts", "s3") or not isinstance(answer.body, dict):
+            return answer
+        return xml(service, answer.status, answer.body["__type"], answer.body["message"])
+
     def _routed(self, request: Request) -> Answer:
         """A function is run without the lock: a judge inside it calls back."""
-        if _scope(request)[-2:-1] == ["lambda"] and request.parts[-1] == "invocations":
+        if scope(request)[-2:-1] == ["lambda"] and request.parts[-1] == "invocations":
             return self.route(request)
         return super()._routed(request)
 
     def _called(self, call: Call) -> Answer:
         service = "bedrock" if call.service == "bedrock-runtime" else call.service
-        action = {"Converse": "InvokeModel"}.get(call.operation, call.operation)
-        if f"{service}:{action}" in self.denied:
-            raise Refused(403, self._no(f"{service}:{action}"), code="AccessDeniedException")
+        wanted = f"{service}:{'InvokeModel' if call.operation == 'Converse' else call.operation}"
+        if wanted in self.denied:
+            raise Refused(403, self._no(wanted), code="AccessDeniedException")
         handler = getattr(self, f"on_{call.operation}", None)
         if handler is None:
             raise Refused(501, f"{call.operation} is not emulated.", code="InternalServerException")
@@ -151,20 +160,16 @@ class BedrockEmulator(Emulator):
         self.wrong_answers += answer_problems(call, body)
         return Answer(call.status, body, {"x-amzn-requestid": uuid.uuid4().hex})
 
-    def _no(self, action: str) -> str:
+    def _no(self, wanted: str) -> str:
         who = f"arn:aws:iam::{ACCOUNT}:user/rft"
-        return f"User: {who} is not authorized to perform: {action} because no identity-based policy allows it"
+        return f"User: {who} is not authorized to perform: {wanted} because no identity-based policy allows it"
 
-    def _denied_elsewhere(self, action: str, service: str) -> Answer:
-        message = self._no(action)
+    def _denied_elsewhere(self, wanted: str, service: str) -> Answer:
+        message = self._no(wanted)
         self.problems.append(message)
         if service == "lambda":
             return self.refusal(Refused(403, message, code="AccessDeniedException"))
-        error = f"<Code>AccessDenied</Code><Message>{message}</Message>"
-        body = (
-            f"<Error>{error}</Error>" if service == "s3" else f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
-        )
-        return Answer(403, body.encode(), {"content-type": "text/xml"})
+        return xml(service, 403, "AccessDenied", message)
 
     # Lambda
 
@@ -179,16 +184,15 @@ class BedrockEmulator(Emulator):
             return Answer(200, run.error, {"x-amz-function-error": "Unhandled"})
         return Answer(200, run.result)
 
-    def run(self, arn: str, event: Any) -> Run:
-        """Run the function, in its own process, and keep what it printed."""
+    def run(self, arn: str, event: Any, timeout: float | None = None) -> Run:
+        """Run the function, in its own process, and keep what it printed. ``timeout``: instead of the function's."""
         function = self.account.function(arn)
         with self.lock:
             if arn not in self._processes:
-                timeout = self.function_timeout or float(function.timeout)
                 content = bytes(function.code_bytes)
-                self._processes[arn] = LambdaProcess(content, function.handler, timeout, self._environment())
+                self._processes[arn] = LambdaProcess(content, function.handler, self._environment())
             process = self._processes[arn]
-        run = process.invoke(event)
+        run = process.invoke(event, timeout or float(function.timeout))
         with self.lock:
             self.invocations.append((arn, event))
             at = time.time_ns() // 1_000_000
@@ -300,7 +304,7 @@ class BedrockEmulator(Emulator):
             while not lesson.done and not self.closing.is_set():
                 if job["status"] == "Stopping":
                     return self._ended(job, "Stopped")
-                lesson.step(lambda pairs: graded(pairs, lambda event: self.run(arn, event)))
+                lesson.step(lambda pairs: graded(pairs, lambda event: self.run(arn, event, self.function_timeout)))
                 if lesson.taken == self.fails_at:
                     return self._ended(job, "Failed", "An internal error occurred. Retry the job.")
                 if lesson.taken == self.stops_early:
@@ -386,33 +390,6 @@ class BedrockEmulator(Emulator):
         if given["modelId"] != EMBEDDING:
             raise Refused(400, "The provided model identifier is invalid.", code="ValidationException")
         return Answer(200, embedded(given["body"]))
-
-
-def _scope(request: Request) -> list[str]:
-    """Key, day, region and service that a request was signed with."""
-    _, _, rest = request.headers.get("authorization", "").partition("Credential=")
-    scope = rest.partition(",")[0].split("/")
-    return scope if len(scope) > 3 else [""]
-
-
-def _action(service: str, request: Request) -> str:
-    """The IAM action of a request to one of the other services, as far as this emulator needs to tell them apart."""
-    if service in ("iam", "sts"):
-        return f"{service}:{parse_qs(request.content.decode()).get('Action', [''])[0]}"
-    if service == "lambda":
-        tail = request.parts[-1]
-        names = {("POST", "functions"): "CreateFunction", ("POST", "invocations"): "Invoke",
-                 ("PUT", "code"): "UpdateFunctionCode", ("GET", "versions"): "ListVersionsByFunction",
-                 ("GET", "configuration"): "GetFunctionConfiguration"}  # fmt: skip
-        return f"lambda:{names.get((request.method, tail), 'DeleteFunction')}"
-    whole = len(request.parts) == 1
-    names = {
-        "PUT": "PutObject",
-        "GET": "ListBucket" if whole else "GetObject",
-        "HEAD": "ListBucket",
-        "DELETE": "DeleteObject",
-    }
-    return f"s3:{names.get(request.method, '')}"
 
 
 def _now() -> str:

@@ -56,21 +56,20 @@ class Run:
 class LambdaProcess:
     """One version of a function. ``environment`` is all it gets; boto3 is this machine's, as AWS brings one along."""
 
-    def __init__(self, content: bytes, handler: str, timeout: float, environment: dict[str, str]) -> None:
+    def __init__(self, content: bytes, handler: str, environment: dict[str, str]) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="lambda-")
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             packed.extractall(self._folder.name)
         self._handler = handler
-        self._timeout = timeout
         self._environment = environment
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
 
-    def invoke(self, event: Any) -> Run:
+    def invoke(self, event: Any, timeout: float) -> Run:
         with self._lock:
             process = self._running()
             ended = threading.Event()
-            watch = threading.Timer(self._timeout, lambda: (ended.set(), process.kill()))
+            watch = threading.Timer(timeout, lambda: (ended.set(), process.kill()))
             watch.start()
             try:
                 assert process.stdin is not None and process.stdout is not None
@@ -84,7 +83,7 @@ class LambdaProcess:
             if not line:
                 self._end()
                 if ended.is_set():
-                    said = f"Task timed out after {self._timeout:.2f} seconds"
+                    said = f"Task timed out after {timeout:.2f} seconds"
                     return Run(None, {"errorMessage": said, "errorType": "Sandbox.Timedout"}, [])
                 return Run(None, {"errorMessage": "Runtime exited", "errorType": "Runtime.ExitError"}, [])
         answer = json.loads(line)

@@ -1,0 +1,363 @@
+"""What only Bedrock does: policies and checks, names, faults at each call, the grader's trial, curves, promoting."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from graders_app.core.compiling import lambda_zip
+from rft_project.platforms import PlatformError, Unknown, build
+from rft_project.platforms.bedrock import BedrockPlatform
+from rft_project.platforms.bedrock_values import job_name
+from rft_project.platforms.lambda_grader import function_name
+from rft_project.platforms.types import DeployRequest, Handle, SampleRequest, State, TrainingRequest, TrainingStatus
+from tests.emulators import bedrock
+from tests.emulators.bedrock import BedrockEmulator, Fault
+from tests.engine.process import EXACT
+
+from .contract import prompted
+from .test_bedrock import many
+
+JOBS = "/model-customization-jobs"
+DEPLOYMENTS = "/model-customization/custom-model-deployments"
+FUNCTIONS = "/2015-03-31/functions"
+SHORT = {"batchSize": 64, "epochCount": 1, "trainingSamplePerPrompt": 2}
+TOOL = {"name": "lookup", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}}
+
+
+@pytest.fixture
+def emulator(bedrock_emulator: BedrockEmulator) -> BedrockEmulator:
+    return bedrock_emulator
+
+
+@pytest.fixture
+def platform(emulator: BedrockEmulator) -> BedrockPlatform:
+    found = build("bedrock", emulator.credentials)
+    assert isinstance(found, BedrockPlatform)
+    return found
+
+
+@pytest.fixture(scope="module")
+def package() -> bytes:
+    return lambda_zip(EXACT)
+
+
+@pytest.fixture
+def request_for(request: pytest.FixtureRequest, package: bytes) -> Callable[..., TrainingRequest]:
+    def make(**changes: Any) -> TrainingRequest:
+        values: dict[str, Any] = {
+            "key": f"{request.node.nodeid}-{time.time_ns()}",
+            "model": bedrock.TRAINABLE,
+            "train_rows": many(0, 4, 9),
+            "valid_rows": prompted(4, 6),
+            "grader": EXACT,
+            "grader_package": package,
+            "hyperparameters": SHORT,
+        }
+        return TrainingRequest(**{**values, **changes})
+
+    return make
+
+
+def ended(platform: BedrockPlatform, handle: Handle) -> TrainingStatus:
+    deadline = time.monotonic() + 20
+    while not (status := platform.training(handle)).state.final and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return status
+
+
+def ask(model: str = bedrock.TRAINABLE, **more: Any) -> SampleRequest:
+    return SampleRequest(**{"model": model, "messages": [{"role": "user", "content": "hello"}], **more})
+
+
+class TestStarting:
+    def test_the_job_goes_out_as_bedrock_wants_it(self, platform, emulator, request_for) -> None:
+        request = request_for(suffix="My topics!", hyperparameters={**SHORT, "reasoningEffort": "off"})
+        handle = platform.start_training(request)
+        (job,) = emulator.jobs.values()
+        assert (job["jobArn"], job["jobName"]) == (handle.id, job_name(request.key))
+        assert job["outputModelName"].startswith("rft-My-topics-")
+        config = job["customizationConfig"]["rftConfig"]
+        assert config["hyperParameters"] == SHORT
+        assert config["graderConfig"]["lambdaGrader"]["lambdaArn"].endswith(f":{function_name(request.key)}:1")
+        assert len(job["validationDataConfig"]["validators"]) == 1
+        assert emulator.problems == [f"No model customization job {job['jobName']}."]
+
+    def test_the_grader_runs_under_the_role_that_may_do_least(self, platform, emulator, request_for) -> None:
+        plain, judged = request_for(), request_for()
+        platform.start_training(plain)
+        function = emulator.account.function(function_name(plain.key))
+        assert (function.role, function.timeout) == (emulator.account.grader_role, 300)
+        judge = {"type": "score_model", "name": "j", "model": "us.amazon.nova-2-lite-v1:0", "range": [0, 1],
+                 "input": [{"role": "user", "content": "gold: {{item.reference_answer}}"}]}  # fmt: skip
+        with pytest.raises(PlatformError):  # the emulated judge gives no number that is worth anything
+            platform.start_training(judged.model_copy(update={"grader": judge, "grader_package": lambda_zip(judge)}))
+        assert emulator.account.function(function_name(judged.key)).role == emulator.account.judge_role
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"hyperparameters": {"batchSize": 8}}, "batchSize is out of its range: 16 to 512."),
+            ({"hyperparameters": {"batchSize": 1000}}, "batchSize is out of its range: 16 to 512."),
+            ({"hyperparameters": {"batchSize": 20.5}}, "batchSize is out of its range: 16 to 512."),
+            ({"hyperparameters": {"learningRate": 1}}, "learningRate is out of its range: 1e-07 to 0.001."),
+            ({"hyperparameters": {"maxPromptLength": 0}}, "maxPromptLength is out of its range: at least 1."),
+            ({"hyperparameters": {"reasoningEffort": "max"}}, "reasoningEffort must be off or low or high."),
+            ({"train_rows": many(0, 4, 8)}, "Nova 2 Lite is trained with 100 to 20,000 rows; there are 96."),
+            ({"model": "amazon.titan"}, "Amazon Bedrock can't train amazon.titan."),
+            ({"grader_package": b""}, "Bedrock needs the grader as a Lambda function, and there is none."),
+            (
+                {"train_rows": [{"messages": [{"role": "user", "content": ""}]}] * 100},
+                "Row 1 of the train rows has a message without text; mend it or leave it out.",
+            ),
+        ],
+    )
+    def test_what_bedrock_would_refuse_goes_nowhere(self, platform, emulator, request_for, change, said) -> None:
+        with pytest.raises(PlatformError) as refusal:
+            platform.start_training(request_for(**change))
+        assert str(refusal.value) == said
+        assert not emulator.jobs
+        assert [path for method, path in emulator.requests if method in ("PUT", "POST")] == []
+
+    def test_another_region_is_refused(self, emulator, request_for) -> None:
+        platform = build("bedrock", {**emulator.credentials, "region": "us-west-2"})
+        assert (platform.capabilities().train, platform.capabilities().models) == (False, [])
+        with pytest.raises(PlatformError, match="is trained in us-east-1 only"):
+            platform.start_training(request_for())
+
+    def test_a_grader_that_rewards_no_reference_is_refused(self, platform, emulator, request_for) -> None:
+        never = {**EXACT, "reference": "something nobody says"}
+        with pytest.raises(PlatformError, match="gave no reward to any of the rows' own reference answers"):
+            platform.start_training(request_for(grader=never, grader_package=lambda_zip(never)))
+        assert not emulator.jobs
+
+    def test_without_validation_where_it_is_refused(self, platform, emulator, request_for) -> None:
+        emulator.refuses_validation = True
+        platform.start_training(request_for())
+        (job,) = emulator.jobs.values()
+        assert job["validationDataConfig"] == {"validators": []}
+
+    @pytest.mark.parametrize("kind", ["drop", "drop-after", "500-after", 500, "broken-json", 429])
+    @pytest.mark.parametrize(
+        ("method", "path", "skip"),
+        [("POST", JOBS, 0), ("POST", FUNCTIONS, 0), ("PUT", "/rft-", 0), ("PUT", "/rft-", 1)],
+    )
+    def test_one_of_everything_whatever_goes_wrong(
+        self, platform, emulator, request_for, kind, method, path, skip
+    ) -> None:
+        request = request_for()
+        emulator.faults.append(Fault(method, path, kind, skip=skip))
+        for _ in range(3):
+            try:
+                handle = platform.start_training(request)
+                break
+            except PlatformError as error:
+                assert error.retryable
+                assert isinstance(error, Unknown) is (kind != 429)
+        assert emulator.faults == []
+        assert list(emulator.jobs) == [handle.id]
+        versions = emulator.account.function(function_name(request.key))
+        assert versions is not None
+        assert len([1 for m, p in emulator.requests if m == "POST" and p == JOBS]) <= 2
+
+
+class TestCourse:
+    def test_stopped_early_by_the_service_is_a_good_end(self, platform, emulator, request_for) -> None:
+        emulator.stops_early = 1
+        handle = platform.start_training(request_for())
+        assert ended(platform, handle).state is State.SUCCEEDED
+
+    def test_a_failed_job_says_why(self, platform, emulator, request_for) -> None:
+        emulator.fails_at = 1
+        status = ended(platform, platform.start_training(request_for()))
+        assert (status.state, status.word) == (State.FAILED, "Failed")
+        assert status.detail == "An internal error occurred. Retry the job."
+
+    def test_a_grader_that_times_out_ends_the_job(self, platform, emulator, request_for) -> None:
+        request = request_for()
+        slow = "import time\n\n\ndef grade(sample, item):\n    if sample['output_text'] != item['reference_answer']:\n"
+        slow = {"type": "python", "name": "slow", "source": f"{slow}        time.sleep(0.6)\n    return 1.0\n"}
+        emulator.function_timeout = 0.2
+        status = ended(
+            platform,
+            platform.start_training(request.model_copy(update={"grader": slow, "grader_package": lambda_zip(slow)})),
+        )
+        assert (status.state, status.detail) == (
+            State.FAILED,
+            "The reward function failed: Sandbox.Timedout: Task timed out after 0.20 seconds",
+        )
+
+    def test_metric_files_are_read_whatever_their_columns(self, platform, emulator, request_for) -> None:
+        emulator.metric_file = "step_number,critic/rewards/mean,training_loss,note\n1,0.25,0.5,a\n2,0.5,,b\n"
+        handle = platform.start_training(request_for())
+        ended(platform, handle)
+        told = [event for event in platform.events(handle).events if event.id.startswith("file-")]
+        assert [(event.step, event.metrics) for event in told] == [
+            (1, {"train_reward": 0.25, "training_loss": 0.5}),
+            (2, {"train_reward": 0.5}),
+        ]
+
+    def test_neither_the_trial_nor_validation_is_part_of_the_curve(self, platform, emulator, request_for) -> None:
+        handle = platform.start_training(request_for())
+        ended(platform, handle)
+        graded = sum(
+            not sample["id"].startswith(("trial-", "valid-")) for _, event in emulator.invocations for sample in event
+        )
+        assert graded == 108 * 2
+        assert [event.step for event in platform.events(handle).events] == [1, 2]
+
+    def test_clean_up_leaves_the_model_alone(self, platform, emulator, request_for) -> None:
+        emulator.step_seconds = 0.1
+        request = request_for()
+        handle = platform.start_training(request)
+        with pytest.raises(PlatformError, match="still at work"):
+            platform.clean_up(request.key)
+        status = ended(platform, handle)
+        deleted = platform.clean_up(request.key)
+        assert deleted[0] == "the grader's function"
+        assert len(deleted) == 3
+        assert platform.clean_up(request.key) == []
+        assert emulator.account.function(function_name(request.key)) is None
+        assert status.model in emulator.models
+
+
+class TestDeploying:
+    @pytest.fixture
+    def models(self, platform, request_for) -> list[str]:
+        found = [ended(platform, platform.start_training(request_for())).model for _ in range(2)]
+        return [model for model in found if model is not None]
+
+    def test_promote_and_roll_back(self, platform, emulator, models) -> None:
+        first, second = models
+        handle = platform.deploy(DeployRequest(key="d", model=first, name="Topics of mail!"))
+        (made,) = emulator.deployments.values()
+        assert made["modelDeploymentName"].startswith("Topics-of-mail-")
+        for model in (second, second, first):
+            platform.promote(handle, model)
+            assert made["modelArn"] == model
+        assert sum(method == "PATCH" for method, _ in emulator.requests) == 2
+        assert platform.sample(ask(handle.id)).answers
+
+    @pytest.mark.parametrize("kind", ["drop", "drop-after", "500-after", 429])
+    def test_one_deployment_whatever_goes_wrong(self, platform, emulator, models, kind) -> None:
+        request = DeployRequest(key="once", model=models[0])
+        emulator.faults.append(Fault("POST", DEPLOYMENTS, kind))
+        for _ in range(2):
+            try:
+                handle = platform.deploy(request)
+            except PlatformError as error:
+                assert error.retryable
+        assert platform.deploy(request) == handle
+        assert list(emulator.deployments) == [handle.id]
+
+    def test_it_answers_once_it_is_active(self, platform, emulator, models) -> None:
+        emulator.deploy_seconds = 60
+        handle = platform.deploy(DeployRequest(key="slow", model=models[0]))
+        status = platform.deployment(handle)
+        assert (status.state, status.word) == (State.RUNNING, "Creating")
+        with pytest.raises(PlatformError) as early:
+            platform.sample(ask(handle.id))
+        assert early.value.retryable
+
+
+class TestAsking:
+    def test_tools_and_their_results(self, platform) -> None:
+        call = {"id": "c1", "type": "function", "function": {"name": "lookup", "arguments": '{"q": 1}'}}
+        messages = [
+            {"role": "system", "content": "Be short."},
+            {"role": "user", "content": "Who?"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": "Ada"},
+            {"role": "user", "content": "And?"},
+        ]
+        sample = platform.sample(ask(messages=messages, tools=[{"type": "function", "function": TOOL}]))
+        assert [answer.finish_reason for answer in sample.answers] == ["stop"]
+
+    def test_a_schema_is_kept(self, platform) -> None:
+        schema = {"type": "object", "properties": {"topic": {"type": "string"}}, "required": ["topic"]}
+        given = {"type": "json_schema", "json_schema": {"name": "t", "schema": schema}}
+        (answer,) = platform.sample(ask(response_format=given)).answers
+        assert json.loads(answer.text) == {"topic": "I am not sure."}
+
+    @pytest.mark.parametrize("effort", ["low", "high", "none"])
+    def test_reasoning(self, platform, effort) -> None:
+        assert platform.sample(ask(reasoning_effort=effort)).answers[0].text == "I am not sure."
+
+    def test_throttling_is_said_and_not_repeated(self, platform, emulator) -> None:
+        emulator.faults.append(Fault("POST", "/model/", 429, headers={"retry-after": "7"}))
+        with pytest.raises(PlatformError) as busy:
+            platform.sample(ask())
+        assert (busy.value.retryable, busy.value.retry_after, busy.value.code) == (True, 7.0, "ThrottlingException")
+        assert len(emulator.requests) == 1
+
+    def test_a_bearer_token_of_the_environment_does_not_go_first(self, emulator, monkeypatch) -> None:
+        monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "someone-elses")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        build("bedrock", emulator.credentials).check()
+        assert "someone-elses" not in json.dumps(emulator.headers)
+
+
+class TestChecking:
+    @pytest.mark.parametrize(
+        "action", ["bedrock:ListFoundationModels", "s3:ListBucket", "iam:GetRole", "lambda:CreateFunction",
+                   "s3:PutObject", "bedrock:CreateModelCustomizationJob", "lambda:Invoke"]
+    )  # fmt: skip
+    def test_a_missing_right_comes_with_the_policy(self, platform, emulator, request_for, action) -> None:
+        emulator.denied = {action}
+        with pytest.raises(PlatformError) as denied:
+            platform.check()
+            platform.start_training(request_for())
+        assert not isinstance(denied.value, Unknown)
+        assert denied.value.status == 403
+        policy = json.loads(denied.value.remedy)
+        allowed = [name for statement in policy["Statement"] for name in statement["Action"]]
+        assert {"lambda:Invoke": "lambda:InvokeFunction"}.get(action, action) in allowed
+        assert f"arn:aws:s3:::{emulator.account.bucket}" in denied.value.remedy
+        assert "arn:aws:lambda:us-east-1:123456789012:function:rft-*" in denied.value.remedy
+
+    def test_roles_that_are_not_there_or_trust_nobody(self, emulator) -> None:
+        missing = emulator.account.job_role + "x"
+        with pytest.raises(PlatformError, match=r"There is no role .*; make it with the policies below\.") as gone:
+            build("bedrock", {**emulator.credentials, "job_role_arn": missing}).check()
+        assert "model-customization-job/*" in gone.value.remedy
+        with pytest.raises(PlatformError, match=r"does not trust bedrock\.amazonaws\.com") as wrong:
+            build("bedrock", {**emulator.credentials, "job_role_arn": emulator.account.grader_role}).check()
+        assert json.loads(wrong.value.remedy)["Statement"][0]["Principal"] == {"Service": "bedrock.amazonaws.com"}
+
+    def test_a_bucket_that_is_not_there(self, emulator) -> None:
+        with pytest.raises(PlatformError, match="There is no bucket no-such-bucket-here"):
+            build("bedrock", {**emulator.credentials, "bucket": "no-such-bucket-here"}).check()
+
+    def test_wrong_keys_are_not_repeated(self, emulator) -> None:
+        wrong = {**emulator.credentials, "access_key_id": "AKIAWRONG", "secret_access_key": "very-secret"}
+        with pytest.raises(PlatformError) as refusal:
+            build("bedrock", wrong).check()
+        assert str(refusal.value) == (
+            "AWS does not accept these credentials: The security token included in the request is invalid."
+        )
+
+    def test_a_connection_for_asking_only(self, emulator) -> None:
+        only = {
+            name: emulator.credentials[name]
+            for name in ("region", "access_key_id", "secret_access_key", "endpoint_url")
+        }
+        platform = build("bedrock", only)
+        platform.check()
+        found = platform.capabilities()
+        assert (found.sample, found.train) == (True, False)
+        assert found.notice == "To train, this connection still needs a bucket and a job role and a grader role."
+
+    def test_a_role_taken_on(self, emulator) -> None:
+        role = emulator.account.role(f"App-{time.time_ns()}", "lambda.amazonaws.com")
+        build("bedrock", {**emulator.credentials, "assume_role_arn": role}).check()
+        keys = {header["authorization"].partition("Credential=")[2].partition("/")[0] for header in emulator.headers}
+        assert len(keys) == 2
+
+    @pytest.mark.parametrize(("change", "own"), [({}, False), ({"access_key_id": "", "secret_access_key": ""}, True)])
+    def test_who_signs_in(self, emulator, change, own) -> None:
+        checked = BedrockPlatform.credentials.model_validate({**emulator.credentials, **change})
+        assert checked.server_sign_in is own
