@@ -27,6 +27,10 @@ PLATFORMS: dict[str, tuple[str, str]] = {
     "openai": ("OpenAI", "rft_project.platforms.openai.OpenAIPlatform"),
     "azure": ("Azure", "rft_project.platforms.azure.AzurePlatform"),
     "bedrock": ("Amazon Bedrock", "rft_project.platforms.bedrock.BedrockPlatform"),
+    "bedrock_openai": (
+        "Amazon Bedrock, open-weight models",
+        "rft_project.platforms.bedrock_openai.BedrockOpenAIPlatform",
+    ),
     "compatible": ("OpenAI-compatible server", "rft_project.platforms.compatible.CompatiblePlatform"),
 }
 

@@ -26,6 +26,10 @@ SERIES = {
     "valid_reward_mean": "valid_reward",
     "completion_tokens_mean": "answer_tokens",
     "reasoning_tokens_mean": "reasoning_tokens",
+    # As Bedrock's open-weight models tell it
+    "critic_rewards_mean": "train_reward",
+    "response_length_mean": "answer_tokens",
+    "actor_entropy": "entropy",
 }
 #: Values of our own engine that keep their names.
 _OWN_SERIES = ("flat_share", "entropy", "answer_tokens")

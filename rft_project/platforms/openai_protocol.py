@@ -130,6 +130,11 @@ class OpenAIProtocol:
         """Arguments of a platform's own for the call that creates a job."""
         return {}
 
+    def file_of(self, rows: list[JsonDict], part: str) -> bytes:
+        """The file of training rows (``part`` "train" or "valid") as it is uploaded."""
+        lines = [{**row, "messages": self.messages(row.get("messages", []))} for row in rows]
+        return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode("utf-8", "replace")
+
     def default_embedding_model(self) -> str:
         raise NotImplementedError
 
@@ -284,10 +289,9 @@ class OpenAIProtocol:
 
     def _uploaded(self, request: TrainingRequest, part: str, rows: list[JsonDict], journal: Journal) -> str:
         """File id of the rows; the name says intent and content, so a second start finds the first one's upload."""
-        lines = [{**row, "messages": self.messages(row.get("messages", []))} for row in rows]
-        content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode("utf-8", "replace")
+        content = self.file_of(rows, part)
         digest = hashlib.sha256(content).hexdigest()[:16]
-        name = f"{hashlib.sha256(request.key.encode()).hexdigest()[:16]}-{part}-{digest}.jsonl"
+        name = f"{file_prefix(request.key)}-{part}-{digest}.jsonl"
         create = self._client.files.with_raw_response.create
 
         def send() -> str:
@@ -347,6 +351,11 @@ class OpenAIProtocol:
             return build()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise unreadable(self.label, doing, spending=spending) from error
+
+
+def file_prefix(key: str) -> str:
+    """What the names of an intent's files begin with."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def digest_of(content: JsonDict) -> str:

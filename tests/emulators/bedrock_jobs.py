@@ -69,11 +69,11 @@ def rows_at(address: Any, account: AwsAccount, *, least: int) -> list[Json]:
         raise refuse(f"The data at {address} has {len(lines)} records; {least} to 20000 are allowed.")
     rows = [json.loads(line) for line in lines]
     for number, row in enumerate(rows, 1):
-        _check_row(row, number)
+        check_row(row, number)
     return rows
 
 
-def _check_row(row: Any, number: int) -> None:
+def check_row(row: Any, number: int) -> None:
     messages = row.get("messages") if isinstance(row, dict) else None
     if not isinstance(messages, list) or not any(message.get("role") == "user" for message in messages):
         raise refuse(f"Record {number} has no user message.")

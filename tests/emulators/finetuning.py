@@ -147,7 +147,7 @@ class FineTuningEmulator(Emulator):
         for job in reversed(self.jobs.values()):
             if job["lag"] > 0:
                 job["lag"] -= 1
-            elif wanted.items() <= (job["metadata"] or {}).items():
+            elif wanted.items() <= (job.get("metadata") or {}).items():
                 listed.append(job)
         return listed
 
@@ -201,15 +201,18 @@ class FineTuningEmulator(Emulator):
         }  # fmt: skip
         settings = Settings.of(method.get("hyperparameters") or {}, len(train))
         policy = Policy(replies_for(train, _schema(method)))
+        self._begin(job, Lesson(policy, train, valid, settings, job["seed"]))
+        return job
+
+    def _begin(self, job: Json, lesson: Lesson) -> None:
         self.jobs[job["id"]] = job
         self.events[job["id"]] = []
         self.checkpoints[job["id"]] = []
         self._rows[job["id"]] = []
-        self._lessons[job["id"]] = Lesson(policy, train, valid, settings, job["seed"])
+        self._lessons[job["id"]] = lesson
         self.tell(job, f"Created fine-tuning job: {job['id']}")
         self.tell(job, f"Validating training file: {job['training_file']}")
         threading.Thread(target=self._live, args=(job,), daemon=True).start()
-        return job
 
     def tell(self, job: Json, message: str, data: Json | None = None, *, kind: str = "", level: str = "info") -> None:
         with self.lock:

@@ -45,6 +45,8 @@ class PlatformContract:
     allowed: list[str] = []
     #: The credentials' field with the address.
     address = "base_url"
+    #: Whether it embeds texts.
+    embeds = True
     #: Whether a deployment is called by a name of its own, not by the model's.
     named_deployments = False
     #: The platform's own word for a training that went well, and the curve it tells.
@@ -54,6 +56,7 @@ class PlatformContract:
     )
     #: Whether jobs keep checkpoints, and whether they tell how many steps there will be.
     checkpoints = True
+    checkpoint_curve: frozenset[str] = frozenset({"train_reward", "valid_reward"})
     counted_steps = True
     #: What no deployment is called.
     no_deployment = "ft:nothing"
@@ -137,7 +140,7 @@ class PlatformContract:
 
     def test_capabilities_describe_the_trainable_model(self, platform: Platform) -> None:
         found = platform.capabilities()
-        assert (found.sample, found.embed, found.train, found.deploy) == (True, True, True, True)
+        assert (found.sample, found.embed, found.train, found.deploy) == (True, self.embeds, True, True)
         (model,) = [m for m in found.models if m.id == self.model]
         assert (model.platform, model.method) == (self.kind, "reinforcement")
         assert set(self.short) <= set(model.hyperparameters)
@@ -154,6 +157,8 @@ class PlatformContract:
         assert sample.seconds > 0
 
     def test_embeddings_keep_their_order(self, platform: Platform) -> None:
+        if not self.embeds:
+            pytest.skip("it embeds no texts")
         texts = ["a", "a much longer text", "b"]
         vectors = platform.embed(texts)
         assert len(vectors) == 3
@@ -163,6 +168,8 @@ class PlatformContract:
         assert platform.embed([]) == []
 
     def test_many_and_long_and_empty_texts_are_embedded(self, platform: Platform) -> None:
+        if not self.embeds:
+            pytest.skip("it embeds no texts")
         texts = [*(["x"] * 2100), *(["long " * 8000] * 12), ""]
         vectors = platform.embed(texts)
         assert len(vectors) == len(texts)
@@ -195,8 +202,8 @@ class PlatformContract:
         series = _series(platform.events(handle).events)
         assert self.curve <= set(series)
         before, after = self.first_and_last(series)
-        assert after > before + 0.25
-        assert sum(series["errors"]) == 0
+        assert after > before + 0.25, series
+        assert sum(series.get("errors", [])) == 0
         checkpoints = platform.checkpoints(handle)
         assert checkpoints == sorted(checkpoints, key=lambda c: c.step)
         assert bool(checkpoints) is self.checkpoints
@@ -207,7 +214,7 @@ class PlatformContract:
         for checkpoint in checkpoints[:1]:
             _, early = self.deployed(platform, checkpoint.model)
             assert platform.sample(self.ask(early, "x")).answers
-            assert {"train_reward", "valid_reward"} <= set(checkpoints[-1].metrics)
+            assert self.checkpoint_curve <= set(checkpoints[-1].metrics)
         platform.undeploy(deployment)
         platform.undeploy(deployment)
 

@@ -217,13 +217,20 @@ def test_words_are_one_bounded_line_without_the_secret() -> None:
 
 
 def test_every_platform_can_be_built() -> None:
-    assert list(PLATFORMS) == ["local", "openai", "azure", "compatible"]
+    addresses = {
+        "local": {"base_url": "https://models.example.org/v1"},
+        "openai": {"api_key": "k"},
+        "azure": {"api_key": "k", "endpoint": "https://models.example.org"},
+        "bedrock": {"region": "us-east-1"},
+        "bedrock_openai": {"region": "us-west-2", "api_key": "k"},
+        "compatible": {"base_url": "https://models.example.org/v1"},
+    }
+    assert list(PLATFORMS) == list(addresses)
     for kind, (label, _) in PLATFORMS.items():
         made = adapter(kind)
         assert (made.kind, made.label) == (kind, label)
-        address = "endpoint" if kind == "azure" else "base_url"
-        assert build(kind, {"api_key": "k", address: "https://models.example.org/v1"}).kind == kind
-    with pytest.raises(PlatformError, match="There is no platform “mars”; known are local, openai, azure, compatible"):
+        assert build(kind, addresses[kind]).kind == kind
+    with pytest.raises(PlatformError, match="There is no platform “mars”; known are local, openai, azure, bedrock, "):
         build("mars", {})
 
 
