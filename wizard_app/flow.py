@@ -16,6 +16,9 @@ from .models import RFTJob, StepResult
 
 RULES = 1  # raised when a step's rules change what comes out
 
+#: Kinds of platforms where a tuned model answers nothing before it is deployed: there deploying goes before comparing.
+DEPLOYED_FIRST = ("azure", "bedrock")
+
 SPLIT, GRADER, DRY_RUN, TRAIN, RESULTS = "split", "grader", "dry_run", "train", "results"
 
 

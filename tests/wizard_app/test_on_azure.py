@@ -13,10 +13,10 @@ from rft_project.connections import services as connections
 from rft_project.platforms import catalogue
 from tests.emulators import azure
 from tests.worker import drain
-from wizard_app import services
+from wizard_app import flow, services
 from wizard_app.forms import TrainForm
 from wizard_app.models import RFTJob
-from wizard_app.schemas import DryRunParams
+from wizard_app.schemas import DryRunParams, TrainParams
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,8 +61,31 @@ def test_the_training_type_is_chosen_on_the_page_and_sent(azure_run, resource, c
     }
     azure_run.refresh_from_db()
     assert azure_run.tuned_model == job["fine_tuned_model"]
+    assert not azure_run.steps.filter(step=flow.RESULTS).exists()  # nothing can be compared before it is deployed
     again = client.get(reverse("wizard:train", args=[azure_run.pk])).content.decode()
     assert '<option value="developerTier" selected>' in again
+
+
+def test_a_tuned_model_is_deployed_and_then_compared(
+    azure_run, resource, client, owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in resource.environment.items():
+        monkeypatch.setenv(name, value)
+    owner.is_superuser = True
+    connections.replace_credentials(azure_run.connection, resource.credentials, by=owner)
+    services.start_training(azure_run, TrainParams(hyperparameters={"n_epochs": 12, "batch_size": 32}), by=owner)
+    drain(jump=True)
+    client.force_login(owner)
+    results = reverse("wizard:results", args=[azure_run.pk])
+    assert "lets a model answer once it is deployed" in client.get(results).content.decode()
+    client.post(reverse("wizard:do_deploy", args=[azure_run.pk]))
+    (name,) = resource.arm.made
+    assert azure_run.deployments.get().model == name
+    assert "Compare the two models." in client.get(results).content.decode()
+    client.post(reverse("wizard:do_compare", args=[azure_run.pk]))
+    drain(jump=True)
+    assert azure_run.steps.get(step=flow.RESULTS).summary["outcome"]["verdict"] == "improved_significantly"
+    assert resource.problems == []
 
 
 def test_an_option_outside_its_choices_is_refused() -> None:

@@ -184,5 +184,6 @@ def _conclude(ctx: JobContext, run: RFTJob, status: TrainingStatus) -> TrainResu
     with ctx.batch():
         run.save(update_fields=["tuned_model"])
         finish_step(run, flow.TRAIN, TrainParams.model_validate(started.params), result, digest=started.input_digest)
-        queue_evaluation(run, by=run.created_by)
+        if run.platform_connection.kind not in flow.DEPLOYED_FIRST:
+            queue_evaluation(run, by=run.created_by)
     return result

@@ -56,6 +56,12 @@ class ResultsPanel:
     snippet: str = ""
 
     @property
+    def deploy_first(self) -> bool:
+        """The tuned model can't be asked before it is deployed, and is not."""
+        connection = self.run.connection
+        return self.deployment is None and connection is not None and connection.kind in flow.DEPLOYED_FIRST
+
+    @property
     def is_live(self) -> bool:
         return self.job is not None and self.job.is_live
 
@@ -67,8 +73,9 @@ class ResultsPanel:
 def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
     result = run.steps.select_related("job").filter(step=flow.RESULTS).first()
     job = result.job if result is not None else None
+    deployment = run.deployments.filter(ended_at=None).first()
     if result is None or result.finished_at is None:
-        return ResultsPanel(run, job, None)
+        return ResultsPanel(run, job, None, deployment=deployment)
     summary = ResultsSummary.model_validate(result.summary)
     outcome = summary.outcome
     tone, word = WORDS[outcome.verdict]
@@ -88,7 +95,7 @@ def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
         duels=stacked(parts, finding=f"{overall.win} better, {overall.tie} equal, {overall.loss} worse."),
         tab=tab,
         pairs=tuple(_pairs(run, summary, tab)),
-        deployment=run.deployments.filter(ended_at=None).first(),
+        deployment=deployment,
         snippet=snippet_of(run),
     )
 
