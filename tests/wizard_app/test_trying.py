@@ -122,8 +122,8 @@ def test_a_model_elsewhere_is_asked_only_on_a_persons_word(run, azure, client): 
     run.connection, run.base_model = azure, "classifier"
     run.save(update_fields=["connection", "base_model"])
     item = grader_panel(run).items[0].pk
-    answer = press(client, run, how=SAMPLED, answer="y" * 5_000)
     asked = f"/runs/{run.pk}/sending/trial/?how=sampled&item={item}"
+    answer = press(client, run, how=SAMPLED)
     assert sorted(answer["HX-Redirect"].partition("?")[2].split("&")) == sorted(asked.partition("?")[2].split("&"))
     assert press(client, run, htmx=False, how=SAMPLED)["Location"].startswith(f"/runs/{run.pk}/sending/trial/?")
     page = client.get(asked)
@@ -131,6 +131,30 @@ def test_a_model_elsewhere_is_asked_only_on_a_persons_word(run, azure, client): 
     mark = page.context["panel"].question.mark
     sent = client.post(page.context["panel"].action, {**dict(page.context["panel"].fields), "agreed": mark})
     assert (sent.status_code, sent.context["tried"].whose) == (200, "The answer of classifier")
+
+
+@pytest.mark.parametrize("typed", ['ada@example.org wrote\n  "twice" <b>', "y" * 20_000])
+def test_what_was_typed_waits_for_the_word_whole_and_stands_in_no_address(run, azure, client, typed):  # noqa: F811
+    run.connection, run.base_model = azure, "classifier"
+    run.save(update_fields=["connection", "base_model"])
+    asked = press(client, run, how=SAMPLED, answer=typed)["HX-Redirect"]
+    assert len(asked) < 200
+    assert "ada" not in asked
+    fields = dict(client.get(asked).context["panel"].fields)
+    assert fields.keys() == {"how", "item", "answer"}
+    assert fields["answer"] == typed
+
+
+def test_what_was_typed_is_kept_for_one_session_only_and_that_is_said(run, azure, client, colleague, client_of):  # noqa: F811
+    run.connection, run.base_model = azure, "classifier"
+    run.save(update_fields=["connection", "base_model"])
+    asked = press(client, run, how=SAMPLED, answer="typed")["HX-Redirect"]
+    elsewhere = client_of(colleague).get(asked, follow=True)
+    assert elsewhere.redirect_chain == [(f"/runs/{run.pk}/grader/", 302)]
+    assert "What you typed is kept no more; enter it again." in elsewhere.content.decode()
+    for _ in range(5):  # those that wait longest go first
+        press(client, run, how=SAMPLED, answer="typed later")
+    assert client.get(asked).status_code == 302
 
 
 @pytest.mark.browser

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from secrets import token_urlsafe
 from urllib.parse import urlencode
 
-from django.http import QueryDict
+from django.http import HttpRequest
 from django.urls import reverse
 
 from datasets_app import consent
@@ -33,7 +34,10 @@ COMMANDS = {
     flow.TRAIN: "do_train",
     flow.RESULTS: "do_compare",
 }
-_LONGEST = 1_000  # characters of one field
+KEPT = "kept"  # the name under which a session holds what does not belong into an address
+_LONGEST = 300  # characters of a field that travels in an address
+_TEXTS = ("answer",)  # what a person typed stands in no address and in no log
+_MOST_KEPT = 5  # forms of one session that wait for an answer
 _OURS = ("csrfmiddlewaretoken", "agreed")
 
 
@@ -48,11 +52,27 @@ class SendingPanel:
     back: str
 
 
-def question_url(run: RFTJob, step: str, data: QueryDict, *, again: bool = False) -> str:
-    """Where the question about a form that was sent is asked; a text too long for an address is not taken along."""
-    fields = {name: value for name, value in data.items() if name not in _OURS and len(value) <= _LONGEST}
-    query = urlencode({**fields, AGAIN: "on"} if again else fields)
-    return f"{reverse('wizard:sending', args=[run.pk, step])}?{query}"
+def question_url(request: HttpRequest, run: RFTJob, step: str, *, again: bool = False) -> str:
+    """Where the question about the form that was sent is asked. Choices travel in the address, texts in the session."""
+    fields = {name: value for name, value in request.POST.items() if name not in _OURS}
+    texts = {name: value for name, value in fields.items() if name in _TEXTS or len(value) > _LONGEST}
+    query = {name: value for name, value in fields.items() if name not in texts}
+    if again:
+        query[AGAIN] = "on"
+    if any(texts.values()):
+        query[KEPT] = token_urlsafe(9)
+        kept = [*request.session.get(KEPT, {}).items(), (query[KEPT], texts)]
+        request.session[KEPT] = dict(kept[-_MOST_KEPT:])
+    return f"{reverse('wizard:sending', args=[run.pk, step])}?{urlencode(query)}"
+
+
+def asked_about(request: HttpRequest) -> dict[str, str] | None:
+    """The form that the question is about, None where its texts are kept no more."""
+    fields = {name: value for name, value in request.GET.items() if name != KEPT}
+    if KEPT not in request.GET:
+        return fields
+    texts = request.session.get(KEPT, {}).get(request.GET[KEPT])
+    return None if texts is None else {**fields, **texts}
 
 
 def sending_panel(run: RFTJob, step: str, asked: Mapping[str, str]) -> SendingPanel | None:
@@ -69,8 +89,13 @@ def sending_panel(run: RFTJob, step: str, asked: Mapping[str, str]) -> SendingPa
     action = reverse(f"wizard:{COMMANDS[step]}", args=[run.pk])
     if AGAIN in asked:
         action = reverse("wizard:do_again", args=[run.pk, step])
+    return SendingPanel(run, question, action, fields, page_of(run, step))
+
+
+def page_of(run: RFTJob, step: str) -> str:
+    """The page that the form of ``step`` stands on."""
     page = {ATTACK: flow.GRADER, TRIAL: flow.GRADER, REPEATS: "rate"}.get(step, step)
-    return SendingPanel(run, question, action, fields, reverse(f"wizard:{page}", args=[run.pk]))
+    return reverse(f"wizard:{page}", args=[run.pk])
 
 
 def _connection(run: RFTJob, step: str, model: str, how: str) -> Connection | None:

@@ -64,7 +64,7 @@ def do_trial(request: Request, pk: int):
                 run, values["item"], values["how"], values["answer"], agreed=agreed, by=request.user
             )
         except Unasked:
-            ask = question_url(run, TRIAL, request.POST)
+            ask = question_url(request, run, TRIAL)
             return HttpResponseClientRedirect(ask) if request.htmx else redirect(ask)
         except REFUSALS as refused:
             refusal = str(refused)
@@ -81,7 +81,7 @@ def do_attack(request: Request, pk: int):
     try:
         attacking.start_attack(run, by=request.user, agreed=request.POST.get("agreed", ""))
     except Unasked:
-        return redirect(question_url(run, ATTACK, request.POST))
+        return redirect(question_url(request, run, ATTACK))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect(f"{reverse('wizard:grader', args=[pk])}#attack")
@@ -101,7 +101,7 @@ def do_repeats(request: Request, pk: int):
     try:
         repeating.start_repeats(run, by=request.user, agreed=request.POST.get("agreed", ""))
     except Unasked:
-        return redirect(question_url(run, REPEATS, request.POST))
+        return redirect(question_url(request, run, REPEATS))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:rate", pk)
@@ -147,7 +147,7 @@ def do_dry_run(request: Request, pk: int):
     try:
         services.start_dry_run(run, params, by=request.user, agreed=request.POST.get("agreed", ""))
     except Unasked:
-        return redirect(question_url(run, flow.DRY_RUN, request.POST))
+        return redirect(question_url(request, run, flow.DRY_RUN))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:dry_run", pk)
@@ -176,7 +176,7 @@ def do_train(request: Request, pk: int):
     try:
         services.start_training(run, params, by=request.user, agreed=request.POST.get("agreed", ""))
     except Unasked:
-        return redirect(question_url(run, flow.TRAIN, request.POST))
+        return redirect(question_url(request, run, flow.TRAIN))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:train", pk)
@@ -188,7 +188,7 @@ def do_compare(request: Request, pk: int):
     try:
         services.start_evaluation(run, by=request.user, agreed=request.POST.get("agreed", ""))
     except Unasked:
-        return redirect(question_url(run, flow.RESULTS, request.POST))
+        return redirect(question_url(request, run, flow.RESULTS))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:results", pk)
@@ -213,7 +213,7 @@ def do_again(request: Request, pk: int, step: str):
     try:
         services.again(run, step, by=request.user, agreed=request.POST.get("agreed", ""))
     except Unasked:
-        return redirect(question_url(run, step, request.POST, again=True))
+        return redirect(question_url(request, run, step, again=True))
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect(f"wizard:{step}", pk)

@@ -19,7 +19,7 @@ from wizard_app.panels.choices import grader_panel, split_panel, train_form, wor
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
 from wizard_app.panels.models import chooser
 from wizard_app.panels.results import results_panel
-from wizard_app.panels.sending import sending_panel
+from wizard_app.panels.sending import COMMANDS, asked_about, page_of, sending_panel
 from wizard_app.panels.training import training_panel
 
 
@@ -130,7 +130,13 @@ def rate(request: Request, pk: int):
 def sending(request: Request, pk: int, step: str):
     """Asks before records with unreviewed findings go out; the button carries on with what was pressed."""
     run = access.run(request.user, pk)
-    panel = sending_panel(run, step, request.GET)
+    if step not in COMMANDS:
+        return redirect("wizard:run", pk)
+    asked = asked_about(request)
+    if asked is None:
+        messages.error(request, "What you typed is kept no more; enter it again.")
+        return redirect(page_of(run, step))
+    panel = sending_panel(run, step, asked)
     if panel is None:
         return redirect("wizard:run", pk)
     here = step if step in flow.BY_SLUG else flow.GRADER
