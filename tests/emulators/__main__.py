@@ -85,7 +85,7 @@ def prepare_environment(emulators: list[Started]) -> None:
 
 
 def connect(emulators: list[Started]) -> list[str]:
-    """Connections to all of ``emulators``, those that are missing made; their names."""
+    """Connections to all of ``emulators``, those that are missing made, those of an earlier start mended."""
     from django.db import connections
 
     from rft_project.connections import services
@@ -95,8 +95,11 @@ def connect(emulators: list[Started]) -> list[str]:
     owner = first_owner()
     workspace = home_workspace(owner)
     for emulator in emulators:
-        if not workspace.connections.filter(name=emulator.name).exists():
+        found = workspace.connections.filter(name=emulator.name).first()
+        if found is None:
             services.add(workspace, emulator.kind, emulator.name, emulator.credentials, by=owner)
+        elif found.credentials() != emulator.credentials:
+            services.replace_credentials(found, emulator.credentials, by=owner)
     connections.close_all()
     return [emulator.name for emulator in emulators]
 

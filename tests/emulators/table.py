@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import azure, bedrock, openai
+from . import azure, bedrock, mantle, openai
 
 Json = dict[str, Any]
 
@@ -53,6 +53,7 @@ EMULATED = (
     Emulated("openai", "OpenAI", 8811, lambda port: openai.running(port=port, key=KEY, **PACE)),
     Emulated("azure", "Azure", 8812, lambda port: azure.running(port=port, key=KEY, **PACE)),
     Emulated("bedrock", "Bedrock", 8813, lambda port: bedrock.running(port=port, key=AWS_KEY, step_seconds=0.8)),
+    Emulated("bedrock_openai", "Bedrock open-weight", 8814, lambda port: mantle.running(port=port, key=KEY, **PACE)),
 )
 
 
