@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -75,3 +75,12 @@ class Platform(Protocol):
     def promote(self, handle: Handle, model: str) -> None:
         """Put ``model`` behind an existing deployment; a roll-back is the same with the model before. Idempotent.
         Raises NotSupported where ``Capabilities.promote`` is false."""
+
+
+@runtime_checkable
+class CleansUp(Protocol):
+    """A platform where a training leaves things in the customer's own account, beside the model."""
+
+    def clean_up(self, key: str) -> list[str]:
+        """Delete what the training with this key left, its model excepted; returns what was deleted, in words.
+        Idempotent. Raises PlatformError while it is at work."""

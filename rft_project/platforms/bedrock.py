@@ -222,7 +222,7 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
         content = jsonl(rows, part)
         digest = hashlib.sha256(content).hexdigest()[:16]
         name = f"{folder(request.key)}/{part}-{digest}.jsonl"
-        place = {"Bucket": self._given.bucket, "Key": name}
+        place: JsonDict = {"Bucket": self._given.bucket, "Key": name}
 
         def send() -> str:
             self._call(f"uploading the {part} rows", "s3", "put_object", spending=True, Body=content, **place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from datasets_app import actions
 from graders_app.services import save_grader
@@ -67,3 +69,16 @@ def test_the_graders_own_log_is_the_curve(run: RFTJob, account: bedrock.BedrockE
     assert observed == list(range(1, len(observed) + 1))
     assert len(observed) >= 2
     assert connections.platform_for(connection).checkpoints(Handle(id=run.training_handle)) == []
+    said = io.StringIO()
+    for _ in range(2):
+        call_command("clean_up_run", str(run.pk), stdout=said)
+    first, *files, last = said.getvalue().splitlines()
+    assert (first, len(files), last) == ("Deleted: the grader's function", 2, "There is nothing left to delete.")
+    assert run.tuned_model in account.models
+
+
+def test_a_run_that_trained_nothing_leaves_nothing(run: RFTJob) -> None:
+    with pytest.raises(CommandError, match="has trained nothing"):
+        call_command("clean_up_run", str(run.pk))
+    with pytest.raises(CommandError, match="no such run"):
+        call_command("clean_up_run", "nobody")
