@@ -27,6 +27,9 @@ ENGINE_URL = env_str("ENGINE_URL", "http://127.0.0.1:8765/v1")
 ENGINE_KEY = env_str("ENGINE_KEY", "")
 # host:port pairs inside private networks that connections may call; all other private addresses are refused.
 ALLOWED_PRIVATE_ENDPOINTS = env_list("ALLOWED_PRIVATE_ENDPOINTS", "")
+# Seconds after which a paid call that was not answered, and that the platform's list does not show, counts as not made.
+SPENDING_GRACE = env_int("SPENDING_GRACE", 900)
+SPENDING_GRACE_LOCAL = 10  # our own engine writes a job down before it answers
 # Plain HTTP is for one's own machine: without it cookies are secure and every request is sent to HTTPS.
 INSECURE_HTTP = env_bool("INSECURE_HTTP")
 
@@ -44,6 +47,7 @@ INSTALLED_APPS = [
     "csp",
     "rft_project.connections",
     "rft_project.jobs",
+    "rft_project.ledger",
     "rft_project.web",
     "datasets_app",
     "graders_app",

@@ -10,6 +10,7 @@ from enum import Enum
 from rft_project.connections.services import platform_for
 from rft_project.jobs.models import Job
 from rft_project.jobs.models import State as JobState
+from rft_project.ledger import services as ledger
 from rft_project.platforms.base import Platform
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import Handle, State
@@ -33,10 +34,17 @@ def as_trained(run: RFTJob) -> RFTJob:
 
 
 def handle_of(run: RFTJob, platform: Platform) -> Handle | None:
-    """The platform's job of the run's key: also one whose answer was lost with a worker. Raises PlatformError."""
-    if run.training_handle:
-        return Handle(id=run.training_handle)
-    return platform.find_training(run.training_key) if run.training_key else None
+    """The platform's job of the run's key: also one whose answer was lost with a worker. Raises PlatformError, and
+    Unknown while the platform's list may not show a job that was started."""
+    if run.training_handle or not run.training_key:
+        return Handle(id=run.training_handle) if run.training_handle else None
+    made = ledger.made(run.training_key, ledger.START)
+    if made:
+        return Handle(id=made)
+    found = platform.find_training(run.training_key)
+    if found is None:
+        ledger.refuse_unsettled(run.platform_connection, run.training_key, ledger.START)
+    return found
 
 
 class Earlier(Enum):

@@ -18,6 +18,7 @@ from rft_project.connections.models import AuditEntry
 from rft_project.connections.services import platform_for
 from rft_project.jobs.models import Job, live_job
 from rft_project.jobs.services import HasPk, enqueue, retry
+from rft_project.ledger import services as ledger
 from rft_project.platforms.types import DeployRequest, Handle, State
 
 from . import attempts, flow
@@ -247,9 +248,12 @@ def deploy(run: RFTJob, *, by: Any) -> Deployment:
     if found is not None:
         return found
     platform = platform_for(run.platform_connection)
-    handle = platform.deploy(DeployRequest(key=f"{run.training_key}:deploy", model=run.tuned_model, name=run.name))
+    key = _deploy_key(run)
+    journal = ledger.journal(run.platform_connection, key, f"deployment of {run.name}")
+    handle = platform.deploy(DeployRequest(key=key, model=run.tuned_model, name=run.name), journal)
     status = platform.deployment(handle)
     if status.state is State.FAILED:
+        ledger.release(key)
         raise Refused(status.detail or f"The platform could not deploy the model: {status.word}.")
     deployment, _ = Deployment.objects.get_or_create(
         run=run,
@@ -265,6 +269,10 @@ def deploy(run: RFTJob, *, by: Any) -> Deployment:
     )
     AuditEntry.write("deploy", run, workspace=run.workspace, actor=by, detail=deployment.model)
     return deployment
+
+
+def _deploy_key(run: RFTJob) -> str:
+    return f"{run.training_key}:deploy"
 
 
 def again(run: RFTJob, step: str, *, by: Any, agreed: str = "") -> Job:
@@ -286,6 +294,7 @@ def again(run: RFTJob, step: str, *, by: Any, agreed: str = "") -> Job:
 def undeploy(deployment: Deployment, *, by: Any) -> None:
     """Take the deployment back; the tuned model itself stays."""
     platform_for(deployment.connection).undeploy(Handle(id=deployment.handle, kind="deployment"))
+    ledger.release(_deploy_key(deployment.run))
     deployment.ended_at = timezone.now()
     deployment.save(update_fields=["ended_at"])
     AuditEntry.write("undeploy", deployment.run, workspace=deployment.run.workspace, actor=by, detail=deployment.model)

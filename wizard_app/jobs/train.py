@@ -13,8 +13,9 @@ from rft_project.connections.scrub import scrub
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Cancelled, JobFailed, WaitUntil
+from rft_project.ledger import services as ledger
 from rft_project.platforms.base import Platform
-from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.errors import PlatformError, Unknown
 from rft_project.platforms.types import EventPage, Handle, ModelInfo, State, TrainingRequest, TrainingStatus
 from wizard_app import flow
 from wizard_app.attempts import as_trained, handle_of
@@ -41,7 +42,7 @@ def run_train(ctx: JobContext) -> TrainResult:
     try:
         ctx.check()
         if not run.training_handle:
-            _start(ctx, run, platform)
+            _start_once(ctx, run, platform)
         status = _patient_look(ctx, run, platform)
     except Cancelled:
         _cancel(ctx, run, platform)
@@ -89,14 +90,27 @@ def grader_package(run: RFTJob) -> bytes:
         raise JobFailed(f"The grader can't become a reward function of Bedrock: {error}", "unfit") from error
 
 
+def _start_once(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
+    """Parks the job while it can't be told whether an earlier start took effect."""
+    try:
+        _start(ctx, run, platform)
+    except Unknown as error:
+        raise _waiting(error) from error
+
+
+def _waiting(error: Unknown) -> WaitUntil:
+    return WaitUntil(AGAIN_REMOTE if error.retry_after is None else error.retry_after, scrub(str(error)))
+
+
 def _start(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
-    """The key was stored before; the adapter finds the job an earlier attempt made with it."""
+    """The key was stored before; the ledger and the adapter find the job an earlier attempt made with it."""
     refuse_unasked(about_snapshot(run.frozen, run.platform_connection))
     info = model_info(run.platform_connection, run.base_model)
     refusal = training_refusal(run, info)
-    if refusal and platform.find_training(run.training_key) is None:  # it may have closed while the run waited
+    if refusal and handle_of(run, platform) is None:  # it may have closed while the run waited
         raise JobFailed(refusal, "unfit")
-    handle = platform.start_training(training_request(run, info))
+    journal = ledger.journal(run.platform_connection, run.training_key, f"training of {run.name}")
+    handle = platform.start_training(training_request(run, info), journal)
     run.training_handle = handle.id
     with ctx.batch():
         run.save(update_fields=["training_handle"])
@@ -160,8 +174,12 @@ def _keep(ctx: JobContext, run: RFTJob, page: EventPage, status: TrainingStatus)
 
 
 def _cancel(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
-    """Also the job that an earlier claim started without living to store its handle."""
-    handle = handle_of(run, platform) if run.training_handle or ctx.job.fence > 1 else None
+    """Also the job that an earlier claim started without living to store its handle; one that the platform's list may
+    not show yet is waited for."""
+    try:
+        handle = handle_of(run, platform) if run.training_handle or ctx.job.fence > 1 else None
+    except Unknown as error:
+        raise _waiting(error) from error
     if handle is not None:
         platform.cancel_training(handle)
 

@@ -21,15 +21,16 @@ from graders_app.services import save_grader
 from rft_project.connections.models import Connection
 from rft_project.connections.services import local_connection
 from rft_project.jobs.console import JobCommand
-from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.errors import PlatformError, Unknown
 from wizard_app import flow, services, splitting
 from wizard_app.choosing import trainable
 from wizard_app.items import preset_context
-from wizard_app.models import RFTJob
+from wizard_app.models import Deployment, RFTJob
 from wizard_app.receivers import question_about
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
 
 PRESET = "preset:"
+LOOK_AGAIN = 30.0  # seconds, where a platform says nothing about it
 
 
 class Command(JobCommand):
@@ -87,9 +88,18 @@ class Command(JobCommand):
         self._may_be_sent(run, connection, options)
         self._dry_run(run, connection, model, report, options)
         self._train(run, report, options)
-        deployment = services.deploy(run, by=None)
+        deployment = self._deploy(run)
         report["model"] = run.tuned_model
         report["deployment"] = {"model": deployment.model, "state": deployment.state}
+
+    def _deploy(self, run: RFTJob) -> Deployment:
+        """Waits while it can't be told whether an earlier call made the deployment."""
+        while True:
+            try:
+                return services.deploy(run, by=None)
+            except Unknown as error:
+                self.stderr.write(str(error))
+                time.sleep(LOOK_AGAIN if error.retry_after is None else error.retry_after)
 
     def _model(self, workspace: Any, options: dict[str, Any]) -> tuple[Connection, str]:
         """The connection and base model; asked first, so that a typing error costs no work."""
