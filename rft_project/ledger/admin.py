@@ -10,7 +10,7 @@ from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from rft_project.jobs.admin import ReadOnly
+from rft_project.connections.admin import ReadOnly
 
 from . import decisions
 from .models import ExternalCall

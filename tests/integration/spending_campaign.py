@@ -132,6 +132,7 @@ class AzureCase(Case):
 
     def emulator(self) -> Any:
         made = DeadlyAzure(queue_seconds=3600.0)
+        made.arm.quota = 1_000_000
         made.models[self.deploys] = ({"id": self.deploys, "object": "model", "created": 1}, None)
         return made
 
@@ -260,6 +261,7 @@ def zygote() -> int:
     import django
 
     django.setup()
+    from rft_project.connections import services as _  # noqa: F401 - loaded once, for all children
     from rft_project.platforms import adapter
 
     for line in sys.stdin:
