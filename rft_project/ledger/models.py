@@ -1,4 +1,4 @@
-"""One row for each call that spends or leaves something behind at a platform."""
+"""One row for each call that spends or leaves something behind at a platform (docs/spending.md)."""
 
 from __future__ import annotations
 
