@@ -14,7 +14,7 @@ KEYS, PROFILE, SERVER = "keys", "profile", "server"
 _OF = {KEYS: ("access_key_id", "secret_access_key", "session_token"), PROFILE: ("profile",), SERVER: ()}
 _SIGNING = tuple(name for names in _OF.values() for name in names)
 
-_REGION = Group("Region", "Where models answer and train. Not every region trains every model.", ("region",))
+_REGION = Group("", "", ("region",))
 _ACCESS = Group(
     "Sign-in",
     "An access key of a user made for this, or a profile or an identity that this server has itself; only the "
@@ -50,7 +50,7 @@ class AwsForm(CredentialsForm):
         "base_url": "Write the address as https://host/path.",
     }
 
-    region = text("Region", "Such as us-east-1.", most=40, required=True)
+    region = text("Region", "Such as us-east-1. Not every region trains every model.", most=40, required=True)
     sign_in = forms.ChoiceField(
         label="Sign in with",
         choices=[

@@ -6,8 +6,6 @@ from typing import Any
 
 from django import forms
 
-from rft_project.platforms import PLATFORMS
-
 from .aws_forms import BedrockForm, BedrockOpenAIForm
 from .form_parts import SIGN_IN, CredentialsForm, Group, key, text
 from .services import with_kept
@@ -142,7 +140,5 @@ class AzureForm(CredentialsForm):
 
 #: kind of ``platforms.PLATFORMS`` -> its form.
 FORMS: dict[str, type[CredentialsForm]] = {
-    form.kind: form
-    for form in (OpenAIForm, AzureForm, BedrockForm, BedrockOpenAIForm, LocalForm, CompatibleForm)
-    if form.kind in PLATFORMS
+    form.kind: form for form in (OpenAIForm, AzureForm, BedrockForm, BedrockOpenAIForm, LocalForm, CompatibleForm)
 }

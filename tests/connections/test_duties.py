@@ -10,6 +10,7 @@ from django.urls import reverse
 from pydantic import SecretStr
 
 from rft_project.connections import services
+from rft_project.connections.forms import FORMS
 from rft_project.connections.models import SECRET_FIELDS, AuditEntry, Connection
 from rft_project.platforms import PLATFORMS, adapter
 from rft_project.platforms.errors import PlatformError
@@ -222,3 +223,31 @@ def test_what_bedrock_does_not_take_is_said_at_its_field(page, given, field, sen
     assert set(form.errors) == {field}
     assert sentence in form.errors[field][0]
     assert BEDROCK["secret_access_key"] not in answer.content.decode()
+
+
+def test_to_ask_models_over_openais_protocol_a_bedrock_key_is_enough(db):
+    given = {"region": "us-east-1", "api_key": "bedrock-key-0123456789", "sign_in": "keys"}
+    form = FORMS["bedrock_openai"](given)
+    assert form.is_valid(), form.errors
+    assert form.credentials() == {"region": "us-east-1", "api_key": "bedrock-key-0123456789"}
+    half = FORMS["bedrock_openai"]({**given, "access_key_id": "AKIAEXAMPLE"})
+    assert set(half.errors) == {"secret_access_key"}
+
+
+def test_changing_from_keys_to_this_servers_sign_in_forgets_the_keys(workspace):
+    connection = Connection(workspace=workspace, kind="bedrock", name="x")
+    connection.set_credentials({name: value for name, value in BEDROCK.items() if name != "name"})
+    form = FORMS["bedrock"](connection=connection)
+    assert form["sign_in"].value() == "keys"
+    changed = FORMS["bedrock"]({**BEDROCK, "secret_access_key": "", "sign_in": "server"}, connection=connection)
+    assert changed.is_valid(), changed.errors
+    assert changed.credentials() == {"region": "us-east-1"}
+    kept = FORMS["bedrock"]({**BEDROCK, "secret_access_key": "", "bucket": "ours"}, connection=connection)
+    assert kept.is_valid(), kept.errors
+    assert kept.credentials()["secret_access_key"] == BEDROCK["secret_access_key"]
+
+
+def test_every_field_of_every_form_stands_in_one_group(workspace):
+    for kind, form in FORMS.items():
+        named = [name for group in form.GROUPS for name in group.names]
+        assert (kind, sorted(named)) == (kind, sorted(form(workspaces=[]).fields))
