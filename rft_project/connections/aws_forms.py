@@ -128,7 +128,8 @@ class BedrockOpenAIForm(AwsForm):
         Group("Key", "A Bedrock API key; models are asked and jobs started with it.", ("region", "api_key")),
         Group(
             "Publishing graders",
-            "Needed to train: a grader becomes a Lambda function, which a Bedrock API key may not make.",
+            "Needed to train: a grader becomes a Lambda function, which a Bedrock API key may not make. "
+            "Only the operator of this server may choose one of the last two.",
             (SIGN_IN, *_SIGNING, "grader_role_arn", "judge_role_arn"),
         ),
         _ROLE,
@@ -137,6 +138,8 @@ class BedrockOpenAIForm(AwsForm):
 
     api_key = key("Bedrock API key", "Kept encrypted. After saving, only its last four characters are shown.")
     base_url = text("Address of models and jobs", "Such as https://host/v1; else that of the region.")
+
+    endpoint_url = text("Address of AWS's other services", "One for all of them, such as an emulator's.")
 
     def judge(self) -> None:
         """To ask models the key is enough."""

@@ -54,7 +54,7 @@ class SendingPanel:
 
 def question_url(request: HttpRequest, run: RFTJob, step: str, *, again: bool = False) -> str:
     """Where the question about the form that was sent is asked. Choices travel in the address, texts in the session."""
-    fields = {name: value for name, value in request.POST.items() if name not in _OURS}
+    fields = {name: str(value) for name, value in request.POST.items() if name not in _OURS}
     texts = {name: value for name, value in fields.items() if name in _TEXTS or len(value) > _LONGEST}
     query = {name: value for name, value in fields.items() if name not in texts}
     if again:
@@ -68,7 +68,7 @@ def question_url(request: HttpRequest, run: RFTJob, step: str, *, again: bool = 
 
 def asked_about(request: HttpRequest) -> dict[str, str] | None:
     """The form that the question is about, None where its texts are kept no more."""
-    fields = {name: value for name, value in request.GET.items() if name != KEPT}
+    fields = {name: str(value) for name, value in request.GET.items() if name != KEPT}
     if KEPT not in request.GET:
         return fields
     texts = request.session.get(KEPT, {}).get(request.GET[KEPT])
