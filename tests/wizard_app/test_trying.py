@@ -21,6 +21,7 @@ from tests.emulators.chat import chat_server
 from tests.graders_app.conftest import EXACT
 from tests.wizard_app.test_sending import azure, run  # noqa: F401
 from wizard_app import services, trying
+from wizard_app.choosing import trainable
 from wizard_app.forms import LOGGED, SAMPLED, TYPED
 from wizard_app.panels.choices import grader_panel
 
@@ -85,7 +86,7 @@ def test_a_model_answers_now(planned_run, client):
 
 def test_before_a_model_is_chosen_the_first_that_can_be_trained_answers(graded_run, engine):
     connection = local_connection(graded_run.workspace)
-    assert trying.model_of(graded_run) == (connection, services.trainable(connection)[0].id)
+    assert trying.model_of(graded_run) == (connection, trainable(connection)[0].id)
 
 
 def test_a_model_that_cannot_be_reached_is_said_and_nothing_scored(graded_run, client, settings):
