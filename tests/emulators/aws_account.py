@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import io
 import json
 import logging
-import uuid
 import zipfile
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -34,15 +35,19 @@ def _port() -> int:
 
 
 class AwsAccount:
-    """An account with a bucket and three roles of its own names; all emulators of a process share moto."""
+    """An account with a bucket and three roles, named by its ``owner`` and so the same at every start.
 
-    def __init__(self, region: str) -> None:
+    All emulators of a process share moto.
+    """
+
+    def __init__(self, region: str, owner: str) -> None:
         self.region = region
-        ending = uuid.uuid4().hex[:12]
+        ending = hashlib.sha256(f"{owner} {region}".encode()).hexdigest()[:12]
         self.bucket = f"rft-{ending}"
         self.s3, self.iam = self._client("s3"), self._client("iam")
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        self.s3.create_bucket(Bucket=self.bucket, **place)
+        with suppress(self.s3.exceptions.BucketAlreadyOwnedByYou):
+            self.s3.create_bucket(Bucket=self.bucket, **place)
         self.job_role = self.role(f"RftJob-{ending}", "bedrock.amazonaws.com")
         self.grader_role = self.role(f"RftGrader-{ending}", "lambda.amazonaws.com")
         self.judge_role = self.role(f"RftJudge-{ending}", "lambda.amazonaws.com")
@@ -60,7 +65,9 @@ class AwsAccount:
     def role(self, name: str, service: str) -> str:
         trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        return str(self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"])
+        with suppress(self.iam.exceptions.EntityAlreadyExistsException):
+            self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)
+        return str(self.iam.get_role(RoleName=name)["Role"]["Arn"])
 
     def trusted(self, role: str, service: str) -> bool:
         try:

@@ -49,7 +49,7 @@ class BedrockEmulator(Emulator):
     ) -> None:
         super().__init__(key=options.pop("key", f"AKIAEMULATED{uuid.uuid4().hex[:8].upper()}"), **options)
         self.region = region
-        self.account = AwsAccount(region)
+        self.account = AwsAccount(region, self.key)
         self.step_seconds = step_seconds
         self.deploy_seconds = deploy_seconds
         self.denied: set[str] = set()

@@ -34,7 +34,8 @@ EVERY = 4
 
 
 class MantleEmulator(FineTuningEmulator):
-    """``credentials`` are a connection's. ``aws`` keeps and runs the graders' functions."""
+    """``credentials`` are a connection's. ``aws`` keeps and runs the graders' functions, at
+    ``aws_port`` and for ``aws_key``."""
 
     prefix = "/v1"
     trainable: ClassVar[tuple[str, ...]] = (TRAINABLE, QWEN)
@@ -42,8 +43,12 @@ class MantleEmulator(FineTuningEmulator):
     least_rows: ClassVar[int] = 100
 
     def __init__(self, **options: Any) -> None:
+        account = {
+            "port": options.pop("aws_port", 0),
+            **({"key": options.pop("aws_key")} if "aws_key" in options else {}),
+        }
         super().__init__(key=options.pop("key", f"bedrock-api-key-{uuid.uuid4().hex}"), **options)
-        self.aws = BedrockEmulator(region=REGION)
+        self.aws = BedrockEmulator(region=REGION, **account)
         self.aws.thread.start()
         for name in self.trainable:
             self.models[name] = ({"id": name, "object": "model", "created": 1, "owned_by": "system"}, None)

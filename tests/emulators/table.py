@@ -53,8 +53,13 @@ EMULATED = (
     Emulated("openai", "OpenAI", 8811, lambda port: openai.running(port=port, key=KEY, **PACE)),
     Emulated("azure", "Azure", 8812, lambda port: azure.running(port=port, key=KEY, **PACE)),
     Emulated("bedrock", "Bedrock", 8813, lambda port: bedrock.running(port=port, key=AWS_KEY, step_seconds=0.8)),
-    Emulated("bedrock_openai", "Bedrock open-weight", 8814, lambda port: mantle.running(port=port, key=KEY, **PACE)),
+    Emulated("bedrock_openai", "Bedrock open-weight", 8814, lambda port: _mantle(port)),
 )
+
+
+def _mantle(port: int) -> AbstractContextManager[Any]:
+    """With its AWS account at the next port, at any where ``port`` is 0."""
+    return mantle.running(port=port, key=KEY, aws_port=port and port + 1, aws_key=AWS_KEY, **PACE)
 
 
 def on_free_ports() -> tuple[Emulated, ...]:

@@ -44,6 +44,6 @@ def test_each_platform_has_its_page_or_is_explained_there() -> None:
     text = README.read_text(encoding="utf-8")
     for kind in KINDS:
         assert catalogue.entry(kind).label in text
-    for name in ("azure.md", "bedrock_openai.md"):
+    for name in ("openai.md", "azure.md", "bedrock.md", "bedrock_openai.md"):
         assert f"]({name})" in text
         assert (README.parent / name).exists()

@@ -15,7 +15,7 @@ from rft_project.connections.models import Connection, Workspace
 from rft_project.connections.services import add, local_connection
 from rft_project.jobs.models import Job
 from rft_project.platforms.errors import PlatformError
-from tests.emulators import openai
+from tests.emulators import mantle, openai
 from tests.emulators.faults import Fault
 from tests.engine.process import Engine
 from tests.wizard_app.conftest import dry_run_params
@@ -136,6 +136,25 @@ def test_a_job_that_was_started_before_its_model_closed_is_followed(
     sampled.refresh_from_db()
     assert sampled.training_handle == next(iter(emulator.jobs))
     assert len(emulator.jobs) == 1
+
+
+def test_a_split_that_does_not_fit_is_refused_before_anything_is_sent(
+    graded_run: RFTJob, engine: Engine, owner: Any, settings: Any
+) -> None:
+    with mantle.running() as emulator:
+        settings.ALLOWED_PRIVATE_ENDPOINTS = [url.split("/")[2] for url in (emulator.url, emulator.aws.url)]
+        given = dict(emulator.credentials)
+        connection = add(graded_run.workspace, "bedrock_openai", "Bedrock", given, by=None)
+        sentence = "gpt-oss-20b takes no fewer than 100 rows to train on; this split has 42."
+        found = chooser(graded_run, owner)
+        (card,) = [card for card in found.cards if card.title == "gpt-oss-20b"]
+        assert (card.facts[0].state, card.facts[0].title) == ("bad", sentence)
+        assert (card.where, card.word, card.emulated) == ("Bedrock, Amazon Bedrock, open-weight models", "Open", True)
+        asked = list(emulator.requests)
+        params = dry_run_params(graded_run, connection=str(connection.pk), model=mantle.TRAINABLE)
+        with pytest.raises(services.Refused, match=sentence):
+            services.start_dry_run(graded_run, params, by=None)
+        assert emulator.requests == asked
 
 
 def test_platforms_without_a_connection_can_be_connected_by_owners_only(
