@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "rft_project.connections",
+    "rft_project.money",
     "rft_project.jobs",
     "rft_project.ledger",
     "rft_project.web",

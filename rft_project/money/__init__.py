@@ -1,0 +1,1 @@
+"""What work costs: prices that are known, ranges before it starts. A price nobody knows stays unknown."""
