@@ -20,6 +20,9 @@ from graders_app.core.spec import GraderSpec, ScoreModelSpec, children, parse_gr
 from rft_project.connections.models import Connection, Workspace
 from rft_project.connections.scrub import scrub
 from rft_project.connections.services import platform_for, with_role
+from rft_project.money import expenses
+from rft_project.money.expenses import CHARACTERS, Account
+from rft_project.money.models import Purpose
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.pool import run_pool
 from rft_project.platforms.types import JsonDict, Sample, SampleRequest, Usage
@@ -37,11 +40,11 @@ class ConnectionJudge:
 
     ``repeat`` tells repeats of the same question apart, to see whether a judge agrees with itself. ``asked`` and
     ``kept`` count the questions that were paid for and those that were answered from what is kept; ``usage`` is what
-    was paid for.
+    was paid for. With an ``account`` every question is held back on it first, and none is asked beyond its caps.
     """
 
-    def __init__(self, connection: Connection, *, repeat: int = 0) -> None:
-        self._connection, self._repeat = connection, repeat
+    def __init__(self, connection: Connection, *, repeat: int = 0, account: Account | None = None) -> None:
+        self._connection, self._repeat, self._account = connection, repeat, account
         self.asked = self.kept = 0
         self.usage = Usage()
 
@@ -88,8 +91,12 @@ class ConnectionJudge:
                     raise
             return platform.sample(request.model_copy(update={"response_format": None}))
 
-        for mark, sample in run_pool(missing, ask, in_flight=IN_FLIGHT):
+        answered = set()
+        refused: list[str] = []
+        for mark, sample in run_pool(self._allowed(missing, refused), ask, in_flight=IN_FLIGHT):
+            answered.add(mark)
             if isinstance(sample, PlatformError):
+                self._free(mark, missing[mark])
                 yield mark, JudgeError(_said(sample))
                 continue
             self.asked += 1
@@ -98,42 +105,76 @@ class ConnectionJudge:
                 completion_tokens=self.usage.completion_tokens + sample.usage.completion_tokens,
             )
             yield mark, self._answer(mark, missing[mark], sample)
+        yield from ((mark, JudgeError(refused[0])) for mark in missing if refused and mark not in answered)
+
+    def _allowed(self, missing: dict[str, Question], refused: list[str]) -> Iterator[str]:
+        """Questions for which there is money, in order; the sentence of the cap that ends them goes to ``refused``."""
+        for mark, question in missing.items():
+            try:
+                if self._account is not None:
+                    size = sum(len(str(message.get("content") or "")) for message in question.messages)
+                    longest = _request(question, self._model(question)).max_tokens
+                    expenses.hold(self._paying(question), self._key(mark), size / CHARACTERS, longest)
+            except expenses.CapReached as reached:
+                refused.append(str(reached))
+                return
+            yield mark
+
+    def _paying(self, question: Question) -> expenses.Account:
+        assert self._account is not None
+        return self._account.of(Purpose.JUDGE, self._connection, self._model(question))
+
+    def _key(self, mark: str) -> str:
+        return f"judge:{mark}"
+
+    def _free(self, mark: str, question: Question) -> None:
+        if self._account is not None:
+            expenses.free(self._paying(question), self._key(mark))
 
     def _answer(self, mark: str, question: Question, sample: Sample) -> JudgeAnswer | JudgeError:
         answer = sample.answers[0]
-        if answer.finish_reason == "content_filter" or not answer.text.strip():
+        refused = answer.finish_reason == "content_filter" or not answer.text.strip()
+        text = "" if refused else _object_in(answer.text)
+        used = sample.usage
+        with transaction.atomic():
+            if self._account is not None:
+                expenses.settle(self._paying(question), self._key(mark), used.prompt_tokens, used.completion_tokens)
+            if not refused and read_judgement(text)[0] is not None:  # anything else may be better the next time
+                self._keep(mark, question, text, used)
+        if refused:
             return JudgeError("The judge refused to answer.", refused=True)
-        text = _object_in(answer.text)
-        if read_judgement(text)[0] is not None:  # anything else may be better the next time
-            with transaction.atomic():
-                Judgement.objects.bulk_create(
-                    [
-                        Judgement(
-                            workspace_id=self._connection.workspace_id,
-                            digest=mark,
-                            model=self._model(question),
-                            text=text.replace("\0", ""),
-                            prompt_tokens=sample.usage.prompt_tokens,
-                            completion_tokens=sample.usage.completion_tokens,
-                        )
-                    ],
-                    ignore_conflicts=True,
-                )
-        return JudgeAnswer(text, sample.usage)
+        return JudgeAnswer(text, used)
+
+    def _keep(self, mark: str, question: Question, text: str, used: Usage) -> None:
+        made = Judgement(
+            workspace_id=self._connection.workspace_id,
+            digest=mark,
+            model=self._model(question),
+            text=text.replace("\0", ""),
+            prompt_tokens=used.prompt_tokens,
+            completion_tokens=used.completion_tokens,
+        )
+        Judgement.objects.bulk_create([made], ignore_conflicts=True)
 
 
-def judge_of(workspace: Workspace, *, repeat: int = 0) -> Judge:
+def judge_of(workspace: Workspace, *, repeat: int = 0, account: Account | None = None) -> Judge:
     """The judge of the workspace's first connection that names one; else one that says that there is none."""
     connection = with_role(workspace, "judge")
-    return ConnectionJudge(connection, repeat=repeat) if connection is not None else no_judge
+    return ConnectionJudge(connection, repeat=repeat, account=account) if connection is not None else no_judge
 
 
 @contextmanager
 def open_for(
-    workspace: Workspace, config: JsonDict | GraderSpec, *, repeat: int = 0, limits: Limits | None = None
+    workspace: Workspace,
+    config: JsonDict | GraderSpec,
+    *,
+    repeat: int = 0,
+    limits: Limits | None = None,
+    account: Account | None = None,
 ) -> Iterator[Grader]:
-    """``open_grader`` with the judge of ``workspace``; raises what it raises."""
-    with open_grader(config, judge=judge_of(workspace, repeat=repeat), limits=limits) as grader:
+    """``open_grader`` with the judge of ``workspace``, paid from ``account``; raises what it raises."""
+    judge = judge_of(workspace, repeat=repeat, account=account)
+    with open_grader(config, judge=judge, limits=limits) as grader:
         yield grader
 
 

@@ -6,7 +6,7 @@ answers that are there anew; only what is missing is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from django.db.models import Count
@@ -18,13 +18,17 @@ from graders_app.core.evaluate import Grader, GraderResult, make_sample
 from graders_app.judging import open_for
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
-from rft_project.jobs.outcomes import Again, Cancelled
+from rft_project.jobs.outcomes import Again, Cancelled, JobFailed
+from rft_project.money import expenses
+from rft_project.money.expenses import Account
+from rft_project.money.models import Purpose
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.pool import run_pool
 from rft_project.platforms.types import JsonDict, Sample, SampleRequest
 from wizard_app.core.digests import digest
 
 from .models import RFTJob, Rollout
+from .paying import account_of
 
 IN_FLIGHT = 8
 RESCORED = 200  # answers graded in one go
@@ -54,14 +58,18 @@ def grader_digest(config: JsonDict) -> str:
     return digest(config)
 
 
-def collect(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict) -> None:
+def collect(
+    ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict, purpose: Purpose
+) -> None:
     """See that every item has ``plan.answers`` answers scored by ``config``. Raises Again when the slice is over.
 
-    A call that failed for good is kept as an answer with ``error`` set, so that it is counted and shown.
+    A call that failed for good is kept as an answer with ``error`` set, so that it is counted and shown. Raises
+    JobFailed where a cap leaves no money for the next call; what was answered until then is kept.
     """
-    with open_for(run.workspace, config) as grader:
+    account = account_of(run, run.platform_connection, plan.model, purpose)
+    with open_for(run.workspace, config, account=account) as grader:
         _rescore(ctx, run, items, plan, config, grader)
-        _ask(ctx, run, items, plan, config, grader)
+        _ask(ctx, run, items, plan, config, grader, account)
 
 
 def _mine(run: RFTJob, items: Iterable[SnapshotItem], plan: Plan):
@@ -86,7 +94,15 @@ def _rescore(
         ctx.check()
 
 
-def _ask(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict, grader: Grader) -> None:
+def _ask(
+    ctx: JobContext,
+    run: RFTJob,
+    items: list[SnapshotItem],
+    plan: Plan,
+    config: JsonDict,
+    grader: Grader,
+    account: Account,
+) -> None:
     counted = _mine(run, items, plan).values_list("item").annotate(n=Count("pk")).order_by()
     have = dict(counted)
     todo = [item for item in items if have.get(item.pk, 0) < plan.answers]
@@ -97,7 +113,20 @@ def _ask(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, co
     platform = platform_for(run.platform_connection)
     requests = {item.pk: _request(item, plan, have.get(item.pk, 0)) for item in todo}
     mark = grader_digest(config)
-    halted: list[PlatformError | Cancelled] = []
+    keys = {item.pk: f"sample:{run.pk}:{plan.key}:{item.pk}:{have.get(item.pk, 0)}" for item in todo}
+    halted: list[PlatformError | Cancelled | JobFailed] = []
+
+    def allowed() -> Iterator[SnapshotItem]:
+        """Prompts for which there is money."""
+        for item in todo:
+            asked = requests[item.pk]
+            try:
+                size = sum(len(str(message.get("content") or "")) for message in asked.messages)
+                expenses.hold(account, keys[item.pk], size / expenses.CHARACTERS, asked.n * asked.max_tokens)
+            except expenses.CapReached as reached:
+                halted.append(JobFailed(str(reached), "cap"))
+                return
+            yield item
 
     def should_stop() -> bool:
         if not halted:
@@ -109,14 +138,18 @@ def _ask(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, co
 
     # Whatever ends the asking, answers on their way are waited for and kept: they are paid for.
     for item, answer in run_pool(
-        todo, lambda item: platform.sample(requests[item.pk]), in_flight=IN_FLIGHT, should_stop=should_stop
+        allowed(), lambda item: platform.sample(requests[item.pk]), in_flight=IN_FLIGHT, should_stop=should_stop
     ):
+        if isinstance(answer, PlatformError):
+            expenses.free(account, keys[item.pk])
         if isinstance(answer, PlatformError) and not _about_this_prompt(answer):
             halted.append(answer)  # the platform is down or refuses everything: the job waits or ends, with its words
             continue
         rollouts = _rollouts(run, item, plan, answer, have.get(item.pk, 0), mark, grader)
         with ctx.batch(done=len(rollouts)):
             Rollout.objects.bulk_create(rollouts, ignore_conflicts=True)
+            if isinstance(answer, Sample):
+                expenses.settle(account, keys[item.pk], answer.usage.prompt_tokens, answer.usage.completion_tokens)
     if halted:
         raise halted[0]
     if ctx.slice_over:

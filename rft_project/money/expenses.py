@@ -22,6 +22,8 @@ from rft_project.connections.models import AuditEntry, Connection, Workspace
 from .models import Cap, Expense, Purpose
 from .prices import ModelPrice, priced
 
+#: Characters of a token, on the short side, so that an estimate is rather too high.
+CHARACTERS = 3.0
 #: An estimate that was held back by a worker that died counts for so long.
 HELD = timedelta(hours=1)
 

@@ -18,6 +18,7 @@ from rft_project.platforms.types import text_of
 from wizard_app.attacking import mark_of
 from wizard_app.core.digests import digest_ids
 from wizard_app.models import Attack, RFTJob
+from wizard_app.paying import judging_account
 from wizard_app.receivers import about_judge, judge_connection
 from wizard_app.schemas import AttackSummary, FooledBy
 
@@ -42,7 +43,7 @@ def run_attack_job(ctx: JobContext) -> AttackSummary:
         ctx.check()
 
     try:
-        with open_for(run.workspace, run.grader_config) as grader:
+        with open_for(run.workspace, run.grader_config, account=judging_account(run)) as grader:
             found = run_attack(grader, cases, per_cheat=TRIES_JUDGED if judged else TRIES, batch=50, at=at)
     except (GraderError, JailUnavailable) as error:
         raise JobFailed(str(error), "grader") from None

@@ -9,6 +9,7 @@ from datasets_app.consent import refuse_unasked
 from datasets_app.models import SnapshotItem
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
+from rft_project.money.models import Purpose
 from wizard_app import flow
 from wizard_app.core.diagnosis import diagnose
 from wizard_app.core.splitting import quotas
@@ -30,7 +31,7 @@ def run_dry_run(ctx: JobContext) -> DryRunResult:
     params = DryRunParams.model_validate(run.steps.get(step=flow.DRY_RUN).params)
     items = sampled(run, params)
     plan = plan_of(run, params)
-    collect(ctx, run, items, plan, run.grader_config)
+    collect(ctx, run, items, plan, run.grader_config, Purpose.DRY_RUN)
     result = result_of(run, items, plan.key)
     with ctx.batch():
         finish_step(run, flow.DRY_RUN, params, result)

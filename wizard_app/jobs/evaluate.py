@@ -8,6 +8,7 @@ from datasets_app.consent import refuse_unasked
 from datasets_app.models import SnapshotItem
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import JobFailed
+from rft_project.money.models import Purpose
 from wizard_app import flow
 from wizard_app.attempts import as_trained
 from wizard_app.choosing import model_info
@@ -29,7 +30,7 @@ def run_evaluate(ctx: JobContext) -> ResultsSummary:
     items = list(run.snapshot.items.filter(part=VALID).order_by("pk"))
     base, tuned = evaluation_plan(run, run.base_model), evaluation_plan(run, run.tuned_model)
     for plan in (base, tuned):
-        collect(ctx, run, items, plan, run.grader_config)
+        collect(ctx, run, items, plan, run.grader_config, Purpose.EVALUATION)
     found = pairs_of(run, items, base.key, tuned.key)
     if not found:
         raise JobFailed("No answer of both models could be graded; look at the grader's errors.", "nothing_graded")

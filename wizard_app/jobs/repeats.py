@@ -12,6 +12,7 @@ from rft_project.jobs.outcomes import JobFailed
 from wizard_app.attacking import mark_of
 from wizard_app.calibration import scored_answers
 from wizard_app.models import Repeats, RFTJob
+from wizard_app.paying import judging_account
 from wizard_app.receivers import about_judge
 from wizard_app.schemas import RepeatsSummary
 
@@ -33,7 +34,7 @@ def run_repeats(ctx: JobContext) -> RepeatsSummary:
     ctx.progress.begin("Asking the judge again", total=len(pairs) * AGAIN)
     try:
         for repeat in range(1, AGAIN + 1):
-            with open_for(run.workspace, run.grader_config, repeat=repeat) as grader:
+            with open_for(run.workspace, run.grader_config, repeat=repeat, account=judging_account(run)) as grader:
                 results = grader.grade_many(pairs)
             for mine, result in zip(rewards, results, strict=True):
                 if result.reward is not None:
