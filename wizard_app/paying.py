@@ -1,11 +1,19 @@
-"""On whose account a run's calls go."""
+"""On whose account a run's calls go, what its steps may cost, and what its training has cost until now."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db.models import Sum
+
 from rft_project.connections.models import Connection
+from rft_project.money import expenses
 from rft_project.money.expenses import Account
 from rft_project.money.models import Purpose
+from rft_project.money.prices import priced
+from rft_project.money.ranges import Range, of_calls, of_running, of_training
 
+from .items import TRAIN
 from .models import RFTJob
 from .receivers import judge_connection
 
@@ -24,3 +32,67 @@ def judging_account(run: RFTJob) -> Account | None:
     """For a grader that asks a judge; None where it asks none."""
     judge = judge_connection(run)
     return account_of(run, judge, judge.judge_model, Purpose.JUDGE) if judge is not None else None
+
+
+def prompt_tokens(run: RFTJob) -> float:
+    """Tokens of a prompt of the split, on average over its first fifty."""
+    sizes = [
+        sum(len(str(message.get("content") or "")) for message in item.trace.messages)
+        for item in run.frozen.items.order_by("pk")[:50]
+    ]
+    return sum(sizes) / len(sizes) / 4 if sizes else 0.0
+
+
+def judged(run: RFTJob, answers: int, longest: int) -> Range:
+    """The judge's part of scoring ``answers``; nothing where the grader asks none."""
+    judge = judge_connection(run)
+    if judge is None:
+        return Range((0.0, 0.0))
+    about_prompt = prompt_tokens(run)
+    given = (about_prompt + 150, about_prompt + 400 + longest)  # the criterion, the answer, the reference
+    return of_calls(priced(judge, judge.judge_model), answers, given, (50, 400), f"questions to {judge.judge_model}")
+
+
+def cost_of_asking(run: RFTJob, connection: Connection, model: str, prompts: int, answers: int, longest: int) -> Range:
+    """A dry run or one side of a comparison, with its judge."""
+    calls = prompts * answers
+    given = prompt_tokens(run)
+    asked = of_calls(priced(connection, model, run.base_model), calls, (given, given), (1, longest), "answers")
+    return asked + judged(run, calls, longest)
+
+
+def cost_of_training(run: RFTJob, hyperparameters: dict[str, Any]) -> Range:
+    rows = run.frozen.items.filter(part=TRAIN).count()
+    return of_training(priced(run.platform_connection, run.base_model), rows, hyperparameters)
+
+
+def cost_while_training(run: RFTJob, total_steps: int) -> Range | None:
+    seconds = list(run.metrics.filter(series="seconds").order_by("step").values_list("value", flat=True))
+    return of_running(priced(run.platform_connection, run.base_model), seconds, total_steps)
+
+
+def count_training(run: RFTJob) -> None:
+    """Write down what the training has cost until now. Raises CapReached where that is more than is allowed."""
+    sums = dict(
+        run.metrics.filter(series__in=["seconds", "judge_prompt_tokens", "judge_completion_tokens"])
+        .order_by()
+        .values_list("series")
+        .annotate(total=Sum("value"))
+    )
+    seconds = float(sums.get("seconds", 0.0))
+    rate = priced(run.platform_connection, run.base_model).training_hour
+    judge = judge_connection(run)
+    given, got = sums.get("judge_prompt_tokens", 0.0), sums.get("judge_completion_tokens", 0.0)
+    judging = priced(judge, judge.judge_model).tokens(given, got) if judge is not None else 0.0
+    usd = None if rate is None or judging is None else seconds / 3600 * rate + judging
+    expenses.count_training(training_account(run), f"train:{run.training_key}", seconds, usd)
+
+
+def training_account(run: RFTJob) -> Account:
+    return account_of(run, run.platform_connection, run.base_model, Purpose.TRAINING)
+
+
+def may_train(run: RFTJob, hyperparameters: dict[str, Any]) -> None:
+    """Raises CapReached where not even the least that it may cost is left."""
+    cost = cost_of_training(run, hyperparameters)
+    expenses.allow(training_account(run), cost.usd[0] if cost.usd is not None else None)
