@@ -16,6 +16,7 @@ urlpatterns = [
     path("graders/", include("graders_app.urls")),
     path("runs/", include("wizard_app.urls")),
     path("connections/", include("rft_project.connections.urls")),
+    path("spending/", include("rft_project.money.urls")),
     path("hooks/openai/<uuid:pk>/", hooks.openai, name="openai_hook"),
     path("sign-in/", views.SignIn.as_view(), name="sign_in"),
     path("sign-in/<str:token>/", views.sign_in_by_link, name="sign_in_by_link"),

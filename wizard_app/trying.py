@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from django.http import Http404
 
@@ -15,12 +16,15 @@ from graders_app.judging import judge_of
 from graders_app.trial import Trial, run_trial
 from rft_project.connections.models import Connection
 from rft_project.connections.services import local_connection, platform_for
+from rft_project.money import expenses
+from rft_project.money.models import Purpose
 from rft_project.platforms.types import JsonDict, SampleRequest, text_of
 
 from .choosing import forbidden, trainable
 from .forms import LOGGED, SAMPLED
 from .items import allowed_answers, answer_tokens
 from .models import RFTJob
+from .paying import account_of, judging_account
 from .receivers import about_judge, ask_first
 from .services import Refused
 
@@ -52,7 +56,9 @@ def try_answer(run: RFTJob, item_pk: int, how: str, typed: str, *, agreed: str, 
         logged = _logged(item)
         whose, answer, calls = ("The logged answer", *logged) if how == LOGGED else ("Your answer", typed, [])
     spec = parse_grader(run.grader_config)
-    trial = run_trial(spec, answer, item_of(item.trace), tool_calls=calls, judge=judge_of(run.workspace))
+    trial = run_trial(
+        spec, answer, item_of(item.trace), tool_calls=calls, judge=judge_of(run.workspace, account=judging_account(run))
+    )
     return Tried(item_pk, answer, whose, trial, calls)
 
 
@@ -89,5 +95,13 @@ def _sample(run: RFTJob, item: SnapshotItem, *, agreed: str, by: Any) -> tuple[s
         max_tokens=answer_tokens(run.frozen, info.max_answer_tokens if info else None),
         allowed_answers=allowed_answers(run.frozen) if info and info.needs_allowed_answers else [],
     )
-    answer = platform.sample(request).answers[0]
+    account, key = account_of(run, connection, model, Purpose.DRY_RUN), f"try:{uuid4().hex}"
+    size = sum(len(str(message.get("content") or "")) for message in trace.messages)
+    try:
+        with expenses.held(account, key, size / expenses.CHARACTERS, request.max_tokens):
+            sample = platform.sample(request)
+            expenses.settle(account, key, sample.usage.prompt_tokens, sample.usage.completion_tokens)
+    except expenses.CapReached as reached:
+        raise Refused(str(reached)) from None
+    answer = sample.answers[0]
     return f"The answer of {model}", answer.text, answer.tool_calls

@@ -38,6 +38,7 @@ urlpatterns = [
     path("<int:pk>/do/unrate/", commands.do_unrate, name="do_unrate"),
     path("<int:pk>/do/dry-run/", commands.do_dry_run, name="do_dry_run"),
     path("<int:pk>/do/override/", commands.do_override, name="do_override"),
+    path("<int:pk>/do/cap/", commands.do_cap, name="do_cap"),
     path("<int:pk>/do/train/", commands.do_train, name="do_train"),
     path("<int:pk>/do/compare/", commands.do_compare, name="do_compare"),
     path("<int:pk>/do/stop/<str:step>/", commands.do_stop, name="do_stop"),

@@ -136,6 +136,11 @@ def usd(value: Figure) -> str:
     return f"{_signed(f'{amount:,.{places}f}')}{NBSP}USD"
 
 
+def dollars(value: Figure) -> str:
+    """As ``usd``, but 0 is an amount like any other: "0.00 USD"."""
+    return f"0.00{NBSP}USD" if value is not None and not _missing(value) and float(value) == 0 else usd(value)
+
+
 def tokens(value: Figure) -> str:
     """Token count: exact below 10,000, then "48 thousand", "9.1 million"."""
     if value is None or _missing(value):

@@ -7,17 +7,18 @@ from typing import Any
 
 from datasets_app.consent import about_snapshot, refuse_unasked
 from datasets_app.core.records import clean_text
-from graders_app.core.compiling import lambda_zip
+from graders_app.core.compiling import HOSTED, lambda_zip, openai_document
 from graders_app.core.errors import GraderError
 from rft_project.connections.scrub import scrub
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Cancelled, JobFailed, WaitUntil
 from rft_project.ledger import services as ledger
+from rft_project.money.expenses import CapReached
 from rft_project.platforms.base import Platform
 from rft_project.platforms.errors import PlatformError, Unknown
-from rft_project.platforms.types import EventPage, Handle, ModelInfo, State, TrainingRequest, TrainingStatus
-from wizard_app import flow
+from rft_project.platforms.types import EventPage, Handle, JsonDict, ModelInfo, State, TrainingRequest, TrainingStatus
+from wizard_app import flow, paying
 from wizard_app.attempts import as_trained, handle_of
 from wizard_app.choosing import model_info, training_refusal
 from wizard_app.items import TRAIN, VALID, allowed_answers, rows_of
@@ -44,6 +45,7 @@ def run_train(ctx: JobContext) -> TrainResult:
         if not run.training_handle:
             _start_once(ctx, run, platform)
         status = _patient_look(ctx, run, platform)
+        _count(ctx, run, platform, status)
     except Cancelled:
         _cancel(ctx, run, platform)
         raise
@@ -52,6 +54,27 @@ def run_train(ctx: JobContext) -> TrainResult:
     if status.state is not State.SUCCEEDED or not status.model:
         raise JobFailed(status.detail or f"The platform ended the training: {status.word}.", ENDED_BY_PLATFORM)
     return _conclude(ctx, run, status)
+
+
+def _count(ctx: JobContext, run: RFTJob, platform: Platform, status: TrainingStatus) -> None:
+    """Write down what it has cost. Past a cap the training is paused where it can be, else ended; what it has made is
+    kept. Raises JobFailed then; after the cap was raised, a paused one goes on where it was."""
+    handle = Handle(id=run.training_handle)
+    try:
+        paying.count_training(run)
+    except CapReached as reached:
+        if status.state.final:
+            return
+        pause = platform.capabilities().pause
+        (platform.pause_training if pause else platform.cancel_training)(handle)
+        with ctx.batch() as batch:
+            batch.cursor = {**ctx.cursor, "capped": pause}
+        done = "The training is paused" if pause else "The training was ended; its checkpoints are kept"
+        raise JobFailed(f"{done}. {reached}", "cap") from None
+    if status.state is State.PAUSED and ctx.cursor.get("capped"):
+        platform.resume_training(handle)
+        with ctx.batch() as batch:
+            batch.cursor = {**ctx.cursor, "capped": False}
 
 
 def waiting_note(status: TrainingStatus) -> str:
@@ -69,7 +92,7 @@ def training_request(run: RFTJob, info: ModelInfo | None) -> TrainingRequest:
         model=run.base_model,
         train_rows=rows_of(run.frozen, TRAIN),
         valid_rows=rows_of(run.frozen, VALID),
-        grader=run.grader_config or {},
+        grader=grader_document(run),
         grader_package=grader_package(run) if info is not None and info.packed_grader else b"",
         hyperparameters=params.hyperparameters,
         options=params.options,
@@ -77,6 +100,20 @@ def training_request(run: RFTJob, info: ModelInfo | None) -> TrainingRequest:
         seed=params.seed,
         allowed_answers=allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else [],
     )
+
+
+def grader_document(run: RFTJob) -> JsonDict:
+    """The grader as the platform runs it. A hosted one knows no roles, and puts a judge's own number into the formula.
+    Raises JobFailed with what does not fit."""
+    kind, config = run.platform_connection.kind, run.grader_config or {}
+    if kind not in HOSTED:
+        return config
+    judge = judge_connection(run)
+    model = judge.judge_model if judge is not None and judge.kind == kind else ""
+    try:
+        return openai_document(config, platform=kind, judge_model=model)
+    except GraderError as error:
+        raise JobFailed(f"The grader can't run at {HOSTED[kind]}: {error}", "unfit") from error
 
 
 def grader_package(run: RFTJob) -> bytes:
@@ -106,7 +143,7 @@ def _start(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
     """The key was stored before; the ledger and the adapter find the job an earlier attempt made with it."""
     refuse_unasked(about_snapshot(run.frozen, run.platform_connection))
     info = model_info(run.platform_connection, run.base_model)
-    refusal = training_refusal(run, info)
+    refusal = training_refusal(run, info) or _unaffordable(run)
     if refusal and handle_of(run, platform) is None:  # it may have closed while the run waited
         raise JobFailed(refusal, "unfit")
     journal = ledger.journal(run.platform_connection, run.training_key, f"training of {run.name}")
@@ -114,6 +151,16 @@ def _start(ctx: JobContext, run: RFTJob, platform: Platform) -> None:
     run.training_handle = handle.id
     with ctx.batch():
         run.save(update_fields=["training_handle"])
+
+
+def _unaffordable(run: RFTJob) -> str:
+    """The sentence why not even the least that the training may cost is left, '' where it is."""
+    params = TrainParams.model_validate(run.steps.get(step=flow.TRAIN).params)
+    try:
+        paying.may_train(run, params.hyperparameters)
+    except CapReached as reached:
+        return f"The training was not started. {reached}"
+    return ""
 
 
 def _patient_look(ctx: JobContext, run: RFTJob, platform: Platform) -> TrainingStatus:

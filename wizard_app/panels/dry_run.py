@@ -8,6 +8,7 @@ from typing import Any
 from datasets_app.models import SnapshotItem
 from graders_app.core.anti_patterns import find_anti_patterns
 from rft_project.jobs.models import Job
+from rft_project.money.panels import Meter
 from rft_project.platforms.types import last_user_text
 from rft_project.web.charts import BucketRow, buckets, histogram
 from rft_project.web.charts.histogram import Histogram
@@ -18,6 +19,7 @@ from wizard_app.core.statistics import Bucket, DryRunSummary, PromptScores, buck
 from wizard_app.items import reference_text
 from wizard_app.jobs.dry_run import result_of, sampled, scores_of
 from wizard_app.models import RFTJob, Rollout
+from wizard_app.panels.frame import meter_of
 from wizard_app.schemas import DryRunParams, DryRunResult
 from wizard_app.services import plan_of
 
@@ -35,6 +37,7 @@ class WorkPanel:
     run: RFTJob
     job: Job | None
     so_far: DryRunResult | None
+    meter: Meter | None
 
     @property
     def is_live(self) -> bool:
@@ -52,7 +55,7 @@ def work_panel(run: RFTJob) -> WorkPanel:
     if result is not None and job is not None and job.is_live and job.done and run.snapshot is not None:
         params = DryRunParams.model_validate(result.params)
         so_far = result_of(run, sampled(run, params), plan_of(run, params).key)
-    return WorkPanel(run, job, so_far)
+    return WorkPanel(run, job, so_far, meter_of(run))
 
 
 def dry_run_defaults(run: RFTJob) -> dict[str, Any]:

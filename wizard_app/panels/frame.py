@@ -9,9 +9,12 @@ from django.urls import reverse
 
 from datasets_app.strip import dataset_steps
 from rft_project.connections.services import is_emulated
+from rft_project.money.panels import Meter, meter
 from rft_project.web.steps import Step
 from wizard_app import flow
 from wizard_app.models import RFTJob
+from wizard_app.paying import about
+from wizard_app.receivers import judge_connection
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,12 @@ def outcome_text(state: flow.StepState) -> str:
             overall = summary["outcome"]["overall"]
             text = f"{overall['before']:.2f} before, {overall['after']:.2f} after."
     return text + stale
+
+
+def meter_of(run: RFTJob) -> Meter | None:
+    """What the run has cost and may; None while it asks nobody who takes money for it."""
+    asked = [connection for connection in (run.connection, judge_connection(run)) if connection is not None]
+    return meter(run.workspace, about(run)) if any(connection.kind != "local" for connection in asked) else None
 
 
 def page(run: RFTJob, here: str) -> dict[str, Any]:

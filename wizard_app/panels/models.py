@@ -12,6 +12,7 @@ from rft_project.connections.access import owns
 from rft_project.connections.forms import FORMS
 from rft_project.connections.models import Connection
 from rft_project.connections.services import is_emulated, is_own_engine, local_connection
+from rft_project.money.prices import FIELDS, priced
 from rft_project.platforms import PLATFORMS
 from rft_project.platforms.catalogue import PlatformEntry, days_left, entry, last_day
 from rft_project.platforms.errors import PlatformError
@@ -20,8 +21,11 @@ from rft_project.web.parts import Check
 from rft_project.web.text import plural, usd
 from wizard_app.choosing import forbidden, offered, unfit
 from wizard_app.core.fitting import closed, spoken
-from wizard_app.items import row_facts
+from wizard_app.items import answer_tokens, row_facts
 from wizard_app.models import RFTJob
+from wizard_app.panels.costs import spoken_cost
+from wizard_app.paying import cost_of_asking
+from wizard_app.schemas import DryRunParams
 
 SOON = 60  # days before a model's last that are worth a warning
 WORDS = {
@@ -120,6 +124,8 @@ def _card(run: RFTJob, connection: Connection, info: ModelInfo, today: date) -> 
     where = label if label == connection.name else f"{connection.name}, {label}"
     said = forbidden(connection, "train")
     barred = [Check("warn", "It may answer here, but not train.", said)] if said else []
+    facts = [Check("bad", over.said)] if over is not None else [*_fit(run, info), *barred]
+    facts += _terms(run, connection, info, today) if over is None else []
     return ModelCard(
         key=f"{connection.pk}-{info.id}",
         value="" if over is not None else f"{connection.pk}|{info.id}",
@@ -128,7 +134,9 @@ def _card(run: RFTJob, connection: Connection, info: ModelInfo, today: date) -> 
         word=word,
         tone=tone,
         summary=info.summary,
-        facts=[Check("bad", over.said)] if over is not None else [*_fit(run, info), *barred, *_terms(info, today)],
+        facts=[Check("bad", over.said)]
+        if over is not None
+        else [*_fit(run, info), *barred, *_terms(run, connection, info, today)],
         emulated=is_emulated(connection),
     )
 
@@ -144,11 +152,11 @@ def _fit(run: RFTJob, info: ModelInfo) -> list[Check]:
     return [Check("good", fits), *found]
 
 
-def _terms(info: ModelInfo, today: date) -> list[Check]:
+def _terms(run: RFTJob, connection: Connection, info: ModelInfo, today: date) -> list[Check]:
     """What it needs, until when, and what it costs."""
     found = [Check("note", sentence) for sentence in info.needs]
     end = _end(info, today)
-    return [*found, *([end] if end is not None else []), _price(info)]
+    return [*found, *([end] if end is not None else []), *_price(run, connection, info)]
 
 
 def _end(info: ModelInfo, today: date) -> Check | None:
@@ -160,21 +168,25 @@ def _end(info: ModelInfo, today: date) -> Check | None:
     return Check("warn" if left <= SOON else "note", f"Training {when}.", serves)
 
 
-def _price(info: ModelInfo) -> Check:
-    if info.usd_per_hour == 0:
-        return Check("good", "Free: it runs on your own machine.")
+def _price(run: RFTJob, connection: Connection, info: ModelInfo) -> list[Check]:
+    """What it costs as far as anybody said, and what a dry run of the usual size comes to."""
+    price = priced(connection, info.id)
+    if price.training_hour == 0 and price.output == 0:
+        return [Check("good", "Free: it runs on your own machine.")]
     known = [
-        f"{usd(price)} {unit}"
-        for price, unit in (
-            (info.usd_per_hour, "per hour of training"),
-            (info.usd_per_million_tokens, "per million tokens trained"),
-            (info.usd_per_hosting_hour, "per hour of hosting"),
-        )
-        if price is not None
+        f"{usd(amount)} per {unit}" for name, unit in FIELDS.items() if (amount := getattr(price, name)) is not None
     ]
+    if info.usd_per_million_tokens is not None:
+        known.append(f"{usd(info.usd_per_million_tokens)} per million tokens trained")
+    usual, longest = DryRunParams.model_fields, answer_tokens(run.frozen, info.max_answer_tokens)
+    prompts, answers = min(usual["size"].default, row_facts(run.frozen).train), usual["answers"].default
+    cost = cost_of_asking(run, connection, info.id, prompts, answers, longest)
+    dry_run = Check(
+        "note", f"A dry run of {plural(prompts, 'prompt')}: {spoken_cost(cost)}.", " ".join(cost.assumptions)
+    )
     if not known:
-        return Check("note", "Its price is not known here; see the platform's own page.")
-    return Check("note", f"{', '.join(known)}, as of {spoken(info.price_as_of)}.", info.price_source)
+        return [Check("note", "Its price is not known here; enter it on the page of prices."), dry_run]
+    return [Check("note", f"{', '.join(known)}.", price.source), dry_run]
 
 
 def _unconnected(connections: list[Connection], may_add: bool, today: date) -> list[PlatformCard]:

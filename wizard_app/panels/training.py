@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from rft_project.jobs.models import Job
+from rft_project.money.panels import Meter
 from rft_project.web.charts import reward_curve, sparkline
 from rft_project.web.charts.curves import LineChart, Sparkline
 from rft_project.web.parts import Check
@@ -13,6 +14,9 @@ from rft_project.web.text import change, score
 from wizard_app import flow
 from wizard_app.core import curve
 from wizard_app.models import RFTJob, RunEvent, StepResult
+from wizard_app.panels.costs import spoken_cost
+from wizard_app.panels.frame import meter_of
+from wizard_app.paying import cost_while_training
 
 WHILE_IT_RUNS = ("stalled", "overfitting", "collapse")  # the best checkpoint is kept, whatever came after it
 Series = dict[str, list[tuple[int, float]]]
@@ -45,6 +49,8 @@ class TrainingPanel:
     components: list[ComponentCurve]
     events: list[RunEvent]
     eta: str
+    meter: Meter | None
+    costs: str  # what it may come to, once its own steps tell
 
     @property
     def is_live(self) -> bool:
@@ -125,7 +131,14 @@ def training_panel(run: RFTJob) -> TrainingPanel:
         components=_components(series),
         events=list(run.events.order_by("-pk")[:12]),
         eta=left.sentence if left is not None else "",
+        meter=meter_of(run),
+        costs=_costs(run, total or 0),
     )
+
+
+def _costs(run: RFTJob, total: int) -> str:
+    cost = cost_while_training(run, total) if total and run.connection is not None else None
+    return "" if cost is None or cost.free else f"Its training comes to {spoken_cost(cost)}."
 
 
 def _sentence(series: Series) -> str:

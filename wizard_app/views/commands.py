@@ -10,6 +10,8 @@ from django_htmx.http import HttpResponseClientRedirect
 from datasets_app.consent import Unasked
 from graders_app.core.errors import GraderError
 from rft_project.jobs.services import request_cancel
+from rft_project.money.expenses import set_cap
+from rft_project.money.forms import CapForm
 from rft_project.platforms.errors import PlatformError
 from rft_project.web.http import Request
 from rft_project.web.regions import region
@@ -19,6 +21,7 @@ from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import repeats_panel
 from wizard_app.panels.choices import grader_panel, train_form
 from wizard_app.panels.sending import ATTACK, REPEATS, TRIAL, question_url
+from wizard_app.paying import about
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
 
 REFUSALS = (services.Refused, PlatformError, GraderError)
@@ -163,6 +166,18 @@ def do_override(request: Request, pk: int):
         messages.error(request, str(refused))
         return redirect("wizard:dry_run", pk)
     return redirect("wizard:train", pk)
+
+
+@require_POST
+def do_cap(request: Request, pk: int):
+    run = access.run(request.user, pk)
+    form, back = CapForm(request.POST), request.POST.get("back", "")
+    if form.is_valid():
+        given = form.cleaned_data
+        set_cap(run.workspace, about(run), usd=given["usd"], tokens=given["tokens"], by=request.user)
+    else:
+        messages.error(request, "Enter an amount above 0, or leave the field empty for no limit.")
+    return redirect(f"wizard:{back if back in flow.BY_SLUG else 'run'}", pk)
 
 
 @require_POST

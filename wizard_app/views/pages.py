@@ -16,11 +16,13 @@ from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import rate_panel, repeats_panel, trust_sentence
 from wizard_app.panels.choices import grader_panel, split_panel, train_form, work_of
+from wizard_app.panels.costs import spoken_cost
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
 from wizard_app.panels.models import chooser
 from wizard_app.panels.results import results_panel
 from wizard_app.panels.sending import COMMANDS, asked_about, page_of, sending_panel
 from wizard_app.panels.training import training_panel
+from wizard_app.paying import cost_of_training
 
 
 @require_GET
@@ -90,6 +92,8 @@ def train(request: Request, pk: int):
         return redirect("wizard:dry_run", pk)
     context = {**frame.page(run, flow.TRAIN), "panel": training_panel(run)}
     context["form"], context["problem"] = train_form(run)
+    context["cost"] = cost_of_training(run, run.hyperparameters)
+    context["costs"] = spoken_cost(context["cost"])
     return render(request, "wizard_app/train.html", context)
 
 

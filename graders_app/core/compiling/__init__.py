@@ -7,8 +7,9 @@ the zip and the file carry and import nothing but the standard library; ``bundle
 
 from __future__ import annotations
 
+from .documents import PLATFORMS as HOSTED
 from .documents import openai_document
 from .packing import lambda_zip, python_file
 from .targets import TARGETS, compile_grader
 
-__all__ = ["TARGETS", "compile_grader", "lambda_zip", "openai_document", "python_file"]
+__all__ = ["HOSTED", "TARGETS", "compile_grader", "lambda_zip", "openai_document", "python_file"]

@@ -1,0 +1,135 @@
+"""What the pages about money show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from rft_project.connections.access import owns
+from rft_project.connections.models import Workspace
+from rft_project.platforms import PLATFORMS
+from rft_project.platforms.catalogue import entry
+
+from .expenses import Spent, caps_of, spent
+from .forms import CapForm, PriceForm
+from .models import Cap, Expense, Price, Purpose
+from .prices import FIELDS, UNKNOWN, price_of
+
+LATEST = 30
+COLUMNS = ["at", "subject", "purpose", "where", "model", "tokens_in", "tokens_out", "seconds", "usd", "settled"]
+
+
+@dataclass(frozen=True)
+class Meter:
+    """What was spent by one subject or one workspace, and the most it may be."""
+
+    spent: Spent
+    cap: Cap | None
+
+    @property
+    def share(self) -> float | None:
+        """0 to 1 of the cap, by whichever limit is nearer; None without one."""
+        if self.cap is None:
+            return None
+        parts = [self.spent.usd / float(self.cap.usd)] if self.cap.usd else []
+        parts += [self.spent.tokens / self.cap.tokens] if self.cap.tokens else []
+        return min(1.0, max(parts, default=0.0))
+
+    @property
+    def form(self) -> CapForm:
+        cap = self.cap
+        return CapForm(initial={"usd": cap.usd, "tokens": cap.tokens} if cap is not None else {})
+
+
+def meter(workspace: Workspace, about: str = "") -> Meter:
+    mine, whole = caps_of(workspace, about)
+    return Meter(spent(workspace, about), mine if about else whole)
+
+
+@dataclass(frozen=True)
+class SpendingPanel:
+    """One workspace's month. ``by``: (name, calls, tokens, USD) by subject and by purpose, dearest first."""
+
+    workspace: Workspace
+    owned: bool
+    meter: Meter
+    subjects: list[dict[str, Any]]
+    purposes: list[dict[str, Any]]
+    latest: list[Expense]
+
+
+def spending_panels(user: Any) -> list[SpendingPanel]:
+    found = []
+    for workspace in Workspace.objects.of(user).order_by("pk"):
+        rows = Expense.objects.filter(workspace=workspace, at__gte=_month()).order_by()
+        purposes = [{**line, "name": Purpose(line["purpose"]).label} for line in _by(rows, "purpose")]
+        subjects = [{**line, "name": line["subject"]} for line in _by(rows, "about", "subject")]
+        latest = list(rows.order_by("-at")[:LATEST])
+        found.append(SpendingPanel(workspace, owns(user, workspace), meter(workspace), subjects, purposes, latest))
+    return found
+
+
+def _month() -> Any:
+    return timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _by(rows: Any, *fields: str) -> list[dict[str, Any]]:
+    sums = {"calls": Count("pk"), "tokens": Sum("tokens_in") + Sum("tokens_out"), "usd": Sum("usd")}
+    return sorted(rows.values(*fields).annotate(**sums), key=lambda line: (-(line["usd"] or 0), -line["tokens"]))
+
+
+def expense_rows(workspace: Workspace) -> Iterator[list[str]]:
+    """All expenses as lines of a table, the head first; no cell can be taken for a formula."""
+    yield COLUMNS
+    for expense in Expense.objects.filter(workspace=workspace).order_by("at").iterator():
+        values = [getattr(expense, name) for name in COLUMNS]
+        yield ["" if value is None else _cell(value) for value in values]
+
+
+def _cell(value: Any) -> str:
+    text = str(value)
+    return f"'{text}" if text[:1] in "=+-@\t\r" and not text.lstrip("-").replace(".", "", 1).isdigit() else text
+
+
+@dataclass(frozen=True)
+class PriceLine:
+    platform: str
+    model: str
+    values: list[tuple[str, float | None]]
+    source: str
+
+    @property
+    def known(self) -> bool:
+        return self.source != UNKNOWN
+
+
+@dataclass(frozen=True)
+class PricePanel:
+    workspace: Workspace
+    owned: bool
+    lines: list[PriceLine]
+    form: PriceForm
+
+
+def price_panel(user: Any, workspace: Workspace, form: PriceForm | None = None) -> PricePanel:
+    """Every model the catalogue has, every one somebody entered, and those that have a role or were paid for."""
+    names = {(kind, info.id) for kind in PLATFORMS if kind != "local" for info in entry(kind).models}
+    names |= set(Price.objects.filter(workspace__in=[workspace]).values_list("kind", "model"))
+    names |= set(Price.objects.filter(workspace=None).values_list("kind", "model"))
+    used = Expense.objects.filter(workspace=workspace, connection__isnull=False)
+    names |= set(used.values_list("connection__kind", "model").distinct())
+    for connection in workspace.connections.exclude(kind="local"):
+        roles = (connection.helper_model, connection.embedding_model, connection.judge_model)
+        names |= {(connection.kind, model) for model in roles if model}
+    lines = [_line(workspace, kind, model) for kind, model in sorted(names)]
+    return PricePanel(workspace, owns(user, workspace), lines, form or PriceForm())
+
+
+def _line(workspace: Workspace, kind: str, model: str) -> PriceLine:
+    price = price_of(workspace, kind, model)
+    values = [(unit, getattr(price, name)) for name, unit in FIELDS.items()]
+    return PriceLine(PLATFORMS[kind][0] if kind in PLATFORMS else kind, model, values, price.source)
