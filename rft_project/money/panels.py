@@ -29,15 +29,7 @@ class Meter:
 
     spent: Spent
     cap: Cap | None
-
-    @property
-    def share(self) -> float | None:
-        """0 to 1 of the cap, by whichever limit is nearer; None without one."""
-        if self.cap is None:
-            return None
-        parts = [self.spent.usd / float(self.cap.usd)] if self.cap.usd else []
-        parts += [self.spent.tokens / self.cap.tokens] if self.cap.tokens else []
-        return min(1.0, max(parts, default=0.0))
+    purposes: list[dict[str, Any]]
 
     @property
     def form(self) -> CapForm:
@@ -47,7 +39,9 @@ class Meter:
 
 def meter(workspace: Workspace, about: str = "") -> Meter:
     mine, whole = caps_of(workspace, about)
-    return Meter(spent(workspace, about), mine if about else whole)
+    rows = Expense.objects.filter(workspace=workspace, about=about, settled=True).order_by()
+    purposes = [{**line, "name": Purpose(line["purpose"]).label} for line in _by(rows, "purpose")] if about else []
+    return Meter(spent(workspace, about), mine if about else whole, purposes)
 
 
 @dataclass(frozen=True)

@@ -109,5 +109,5 @@ def _of_catalogue(info: ModelInfo) -> tuple[dict[str, float | None], str]:
         "training_hour": info.usd_per_hour,
         "hosting_hour": info.usd_per_hosting_hour,
     }
-    said = ", ".join(part for part in (info.price_source, info.price_as_of) if part)
-    return values, said or "the catalogue"
+    said = info.price_source.rstrip(".") or "the catalogue"
+    return values, f"{said} ({info.price_as_of})" if info.price_as_of else said

@@ -49,7 +49,9 @@ def test_a_role_asks_for_its_model(workspace, owner, client_of):
         "JSON for OpenAI was not made: model: judge is a role; name the model that judges." in answer.content.decode()
     )
     taken = client.get(f"/graders/{grader.pk}/take/openai/", {"judge_model": " gpt-4.1 "})
-    assert json.loads(taken.content) == {**ROLE, "model": "gpt-4.1"}
+    document = json.loads(taken.content)
+    assert document["graders"] == {"judge": {**ROLE, "model": "gpt-4.1"}}
+    assert document["calculate_output"] == "(judge - 1) / 4"
 
 
 def compiled(*arguments) -> tuple[int, str]:

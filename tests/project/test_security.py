@@ -43,6 +43,7 @@ PAGES = {
     "graders:edit_grader", "graders:export_grader", "graders:take_grader",
     "wizard:runs", "wizard:new_run", "wizard:run", "wizard:split", "wizard:grader", "wizard:dry_run", "wizard:train",
     "wizard:results", "wizard:playground", "wizard:report", "wizard:dry_run_work", "wizard:training",
+    "money:spending", "money:expense_list", "money:price_list",
     "wizard:attack", "wizard:rate", "wizard:repeats", "wizard:splitting", "wizard:comparison", "wizard:sending",
     "connections:connections", "connections:new_connection", "connections:credentials",
 }  # fmt: skip

@@ -61,7 +61,8 @@ def test_cards_say_who_may_train_a_model_and_how_long_still(
     shown = text(html)
     assert "Existing customers" in shown
     assert "5 January 2027 is the last" in shown
-    assert "100.00 USD per hour of training, as of 22 November 2026." in shown
+    assert "100.00 USD per hour of training." in shown
+    assert re.search(r"A dry run of 42 prompts: .* tokens, whose price is not known\.", shown)
     assert "Free: it runs on your own machine." in shown
     assert "Emulated" in shown
     assert f'value="{account.pk}|{openai.TRAINABLE}"' in html

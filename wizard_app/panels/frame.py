@@ -77,6 +77,7 @@ def page(run: RFTJob, here: str) -> dict[str, Any]:
     following = states[at + 1] if at + 1 < len(order) else None
     return {
         "run": run,
+        "meter": meter_of(run),
         "emulated": run.connection is not None and is_emulated(run.connection),
         "steps": strip_of(run, states, here),
         "stepper": stepper(run, states, here),
