@@ -28,6 +28,9 @@ from datasets_app.core.topics import readable
 from rft_project.connections.models import AuditEntry, Connection
 from rft_project.jobs.models import Job, State, live_job
 from rft_project.jobs.services import HasPk, enqueue, retry
+from rft_project.money.expenses import Account
+from rft_project.money.models import Purpose
+from rft_project.money.prices import enter, priced
 from rft_project.web.text import percent, plural
 
 from .actions import GENERATE
@@ -61,9 +64,27 @@ def suggestion(dataset: Dataset, facts: DatasetFacts | None = None) -> Plan:
     needs = suggested(coverage_report(dataset, facts), valid=facts.valid, generated=facts.generated)
     last = dataset.generation_runs.first()
     prices = last.planned.model_dump(include={"price_in", "price_out", "max_usd"}) if last is not None else {}
+    prices = prices or known_prices(dataset)
     calls = sum(-(-need // 10) for need in needs.values())
     topics = [TopicPlan(topic=topic, number=need) for topic, need in needs.items()]
     return Plan(topics=topics, max_calls=max(20, CALLS_FOR * calls), **prices)
+
+
+def known_prices(dataset: Dataset) -> dict[str, float]:
+    """Of today's helper model, as fields of a plan; empty where not both are known."""
+    helper = helper_connection(dataset)
+    price = priced(helper, helper.helper_model) if helper is not None else None
+    if price is None or price.input is None or price.output is None:
+        return {}
+    return {"price_in": price.input, "price_out": price.output}
+
+
+def account_of(run: GenerationRun) -> Account:
+    """On which its calls are counted."""
+    assert run.connection is not None
+    dataset = run.dataset
+    about = f"dataset:{dataset.pk}"
+    return Account(dataset.workspace, about, dataset.name, run.connection, run.model, Purpose.GENERATION)
 
 
 def read_plan(given: Mapping[str, Any]) -> Plan:
@@ -146,6 +167,9 @@ def begin(dataset: Dataset, plan: Plan, *, by: HasPk | None) -> GenerationRun:
             before=_counts(dataset),
             created_by_id=by.pk if by else None,
         )
+        if plan.priced and priced(connection, run.model).tokens(1, 1) is None:  # what is entered here holds elsewhere
+            known = {"input": plan.price_in, "output": plan.price_out}
+            enter(dataset.workspace, connection.kind, run.model, known, by=by)
         _queue(run, by)
         detail = f"run {run.pk}, {plural(plan.total, 'record')} by {run.model} of {connection}"
         AuditEntry.write("generate records", dataset, workspace=dataset.workspace, actor=by, detail=detail)  # type: ignore[arg-type]

@@ -17,9 +17,10 @@ from django.utils import timezone
 from datasets_app import actions, moments
 from datasets_app.consent import refuse_unasked
 from datasets_app.core.generating import IN_FLIGHT, ROUND, Ask, Strategy, Tally, as_counts, next_asks, valid_of
+from datasets_app.core.generating_prompts import Material
 from datasets_app.core.records import clean_text
 from datasets_app.counters import take_turn
-from datasets_app.generation import possible_for, question_about, spent
+from datasets_app.generation import account_of, possible_for, question_about, spent
 from datasets_app.generation_batches import Desk, rejected_entry
 from datasets_app.helper_writing import Writer
 from datasets_app.models import GenerationCall, GenerationRun
@@ -27,6 +28,7 @@ from datasets_app.models.generating import tallies_of
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
 from rft_project.jobs.outcomes import Again, Cancelled, JobFailed
+from rft_project.money import expenses
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.pool import run_pool
 from rft_project.platforms.types import Sample
@@ -52,12 +54,16 @@ def run_generate(ctx: JobContext) -> dict[str, Any]:
     work = _Work(ctx, run)
     try:
         ended = work.go()
-    except (Cancelled, PlatformError) as stop:
+    except (Cancelled, JobFailed, PlatformError) as stop:
         if not (isinstance(stop, PlatformError) and stop.retryable and ctx.job.attempts < ctx.job.max_attempts):
             work.close("")  # nobody tries again by himself
         raise
     work.close(ended)
     return report_of(run)
+
+
+def _key(call: GenerationCall) -> str:
+    return f"generate:{call.run_id}:{call.number}"
 
 
 class _Work:
@@ -68,6 +74,7 @@ class _Work:
         self._ctx, self._run, self._plan = ctx, run, run.planned
         self._desk, self._made = Desk(run), 0
         self._writer = Writer(platform_for(run.connection), run.model)
+        self._account = account_of(run)
         there = possible_for(self._plan, {t.topic: self._desk.has(t.topic) for t in self._plan.topics})
         self._possible = {topic: how if self._desk.is_leaf(topic) else [] for topic, how in there.items()}
 
@@ -156,7 +163,7 @@ class _Work:
         )
 
     def _make(self, calls: list[GenerationCall]) -> None:
-        halted: list[PlatformError | Cancelled] = []
+        halted: list[PlatformError | Cancelled | JobFailed] = []
 
         def should_stop() -> bool:
             if not halted:
@@ -172,7 +179,9 @@ class _Work:
 
         # Whatever ends the asking, answers on their way are waited for and kept: they are paid for.
         materials = {call.number: self._desk.material(call) for call in calls}
-        pool = run_pool(self._sent(calls), ask, in_flight=IN_FLIGHT, should_stop=should_stop, attempts=ATTEMPTS)
+        pool = run_pool(
+            self._sent(calls, materials, halted), ask, in_flight=IN_FLIGHT, should_stop=should_stop, attempts=ATTEMPTS
+        )
         for call, answer in pool:
             if isinstance(answer, PlatformError):
                 if not self._refused(call, answer):
@@ -183,9 +192,20 @@ class _Work:
         if halted:
             raise halted[0]
 
-    def _sent(self, calls: list[GenerationCall]) -> Iterator[GenerationCall]:
-        """Each call in its turn, committed as sent before it leaves."""
+    def _sent(
+        self,
+        calls: list[GenerationCall],
+        materials: dict[int, Material],
+        halted: list[PlatformError | Cancelled | JobFailed],
+    ) -> Iterator[GenerationCall]:
+        """Each call in its turn, committed as sent before it leaves; none for which a cap leaves no money."""
         for call in calls:
+            most = self._writer.most(Strategy(call.strategy), call.wanted, materials[call.number])
+            try:
+                expenses.hold(self._account, _key(call), *most)
+            except expenses.CapReached as reached:
+                halted.append(JobFailed(str(reached), "cap"))
+                return
             self._made += 1  # each slice makes some, however long reading the records took
             call.state, call.sent_at = State.SENT, timezone.now()
             with self._ctx.batch():
@@ -199,6 +219,7 @@ class _Work:
         call.error = clean_text(str(error))[:500]
         call.rejected = [rejected_entry("call_failed", call.error, n=call.wanted)] if only_this else []
         with self._ctx.batch():
+            expenses.free(self._account, _key(call))
             call.save(update_fields=["state", "error", "rejected"])
         return only_this
 
@@ -207,6 +228,7 @@ class _Work:
         call.prompt_tokens, call.completion_tokens = sample.usage.prompt_tokens, sample.usage.completion_tokens
         call.seconds = sample.seconds
         with self._ctx.batch():
+            expenses.settle(self._account, _key(call), call.prompt_tokens, call.completion_tokens)
             call.save(update_fields=["state", "answer", "prompt_tokens", "completion_tokens", "seconds"])
 
     def _store(self, call: GenerationCall) -> None:

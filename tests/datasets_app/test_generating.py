@@ -23,6 +23,8 @@ from datasets_app.models import GENERATED, Dataset, GenerationCall, GenerationRu
 from datasets_app.services import Refused
 from datasets_app.topic_commands import replace_tree
 from rft_project.connections import services as connections
+from rft_project.money import expenses
+from rft_project.money.models import Expense
 from tests.emulators import writer
 from tests.factories import import_file, make_dataset, plan_of, record, small_dataset, write_lines
 from tests.worker import drain
@@ -422,3 +424,22 @@ def test_a_plan_file_that_cannot_be_used_is_named(dataset: Dataset, tmp_path: An
     plan.write_text(text, encoding="utf-8")
     with pytest.raises(CommandError, match=sentence):
         call_command("generate_samples", dataset.name, "--plan", str(plan))
+
+
+def test_every_call_is_an_expense_and_a_cap_of_the_workspace_holds(dataset: Dataset, model: Any) -> None:
+    model("well")
+    price = {"price_in": 1.0, "price_out": 2.0}
+    expenses.set_cap(dataset.workspace, "", usd=None, tokens=10, by=None)
+    run = generate(dataset, plan_for(dataset, 20, **price))
+    assert (run.job.state, run.job.error_code, run.records().count()) == ("FAILED", "cap", 0)
+    assert run.job.error_message.startswith("This month's cap of the workspace, 10 tokens, is reached: ")
+    expenses.set_cap(dataset.workspace, "", usd=None, tokens=None, by=None)
+    generation.go_on(run, by=None)
+    drain()
+    run.refresh_from_db()
+    assert (run.ended, run.records().count()) == ("complete", 20)
+    paid = generation.spent(run)
+    spent = expenses.spent(dataset.workspace, f"dataset:{dataset.pk}")
+    assert (spent.tokens, spent.unpriced) == (paid["tokens_in"] + paid["tokens_out"], 0)
+    assert spent.usd == pytest.approx(paid["usd"])
+    assert Expense.objects.count() == paid["calls"]
