@@ -11,6 +11,7 @@ from django.urls import reverse
 from datasets_app.models import Dataset, Snapshot, SnapshotItem
 from graders_app.models import Grader
 from rft_project.connections.models import Connection, Workspace
+from rft_project.platforms.types import State
 
 
 class RFTJobQuerySet(models.QuerySet["RFTJob"]):
@@ -240,3 +241,7 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return self.model
+
+    @property
+    def answers(self) -> bool:
+        return self.state == State.SUCCEEDED.value

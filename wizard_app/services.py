@@ -240,11 +240,14 @@ def queue_evaluation(run: RFTJob, *, by: HasPk | None) -> Job:
 
 
 def deploy(run: RFTJob, *, by: Any) -> Deployment:
-    """Make the tuned model callable; pressing twice finds the deployment that is there."""
+    """Make the tuned model callable; pressing again finds the deployment that is there, and looks how far it is.
+
+    ``state`` of the result says whether it answers yet: that takes minutes on some platforms.
+    """
     run = attempts.as_trained(run)
     if not run.tuned_model or run.connection is None:
         raise Refused("There is no tuned model yet; train first.")
-    found = run.deployments.filter(model=run.tuned_model, ended_at=None).first()
+    found = run.deployments.filter(model=run.tuned_model, ended_at=None, state=State.SUCCEEDED.value).first()
     if found is not None:
         return found
     platform = platform_for(run.platform_connection)
@@ -254,20 +257,23 @@ def deploy(run: RFTJob, *, by: Any) -> Deployment:
     status = platform.deployment(handle)
     if status.state is State.FAILED:
         ledger.release(key)
+        run.deployments.filter(handle=handle.id, ended_at=None).update(ended_at=timezone.now())
         raise Refused(status.detail or f"The platform could not deploy the model: {status.word}.")
-    deployment, _ = Deployment.objects.get_or_create(
+    told = {
+        "model": status.model or run.tuned_model,
+        "connection": run.connection,
+        "state": status.state.value,
+        "detail": status.detail[:500],
+    }
+    deployment, made = Deployment.objects.update_or_create(
         run=run,
-        model=status.model or run.tuned_model,
+        handle=handle.id,
         ended_at=None,
-        defaults={
-            "connection": run.connection,
-            "handle": handle.id,
-            "state": status.state.value,
-            "detail": status.detail[:500],
-            "created_by_id": by.pk if by else None,
-        },
+        defaults=told,
+        create_defaults={**told, "created_by_id": by.pk if by else None},
     )
-    AuditEntry.write("deploy", run, workspace=run.workspace, actor=by, detail=deployment.model)
+    if made:
+        AuditEntry.write("deploy", run, workspace=run.workspace, actor=by, detail=deployment.model)
     return deployment
 
 

@@ -78,9 +78,18 @@ def test_a_tuned_model_is_deployed_and_then_compared(
     client.force_login(owner)
     results = reverse("wizard:results", args=[azure_run.pk])
     assert "lets a model answer once it is deployed" in client.get(results).content.decode()
+    resource.arm.creating_seconds = 3600.0
+    client.post(reverse("wizard:do_deploy", args=[azure_run.pk]))
+    made = azure_run.deployments.get()
+    assert not made.answers
+    waiting = client.get(results).content.decode()
+    assert "Look again in a few minutes." in waiting
+    assert "Compare the two models." not in waiting
+    for standing in resource.arm.deployments.values():
+        standing.succeeds_at = standing.answers_at = 0.0
     client.post(reverse("wizard:do_deploy", args=[azure_run.pk]))
     (name,) = resource.arm.made
-    assert azure_run.deployments.get().model == name
+    assert (azure_run.deployments.get(), azure_run.deployments.get().model) == (made, name)
     assert "Compare the two models." in client.get(results).content.decode()
     client.post(reverse("wizard:do_compare", args=[azure_run.pk]))
     drain(jump=True)

@@ -52,7 +52,8 @@ class ResultsPanel:
     tab: str = "improved"
     tabs: tuple[tuple[str, str], ...] = TABS
     pairs: tuple[Comparison, ...] = ()
-    deployment: Deployment | None = None
+    deployment: Deployment | None = None  # one that answers
+    awaited: Deployment | None = None  # one that the platform is still making
     snippet: str = ""
 
     @property
@@ -73,9 +74,11 @@ class ResultsPanel:
 def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
     result = run.steps.select_related("job").filter(step=flow.RESULTS).first()
     job = result.job if result is not None else None
-    deployment = run.deployments.filter(ended_at=None).first()
+    standing = run.deployments.filter(ended_at=None).first()
+    deployment = standing if standing is not None and standing.answers else None
+    awaited = standing if deployment is None else None
     if result is None or result.finished_at is None:
-        return ResultsPanel(run, job, None, deployment=deployment)
+        return ResultsPanel(run, job, None, deployment=deployment, awaited=awaited)
     summary = ResultsSummary.model_validate(result.summary)
     outcome = summary.outcome
     tone, word = WORDS[outcome.verdict]
@@ -96,6 +99,7 @@ def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
         tab=tab,
         pairs=tuple(_pairs(run, summary, tab)),
         deployment=deployment,
+        awaited=awaited,
         snippet=snippet_of(run),
     )
 

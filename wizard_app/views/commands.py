@@ -239,7 +239,10 @@ def do_deploy(request: Request, pk: int):
     run = access.run(request.user, pk)
     try:
         deployment = services.deploy(run, by=request.user)
-        messages.success(request, f"{deployment.model} is deployed.")
+        if deployment.answers:
+            messages.success(request, f"{deployment.model} is deployed.")
+        else:
+            messages.info(request, f"{deployment.model} is being deployed. Look again in a few minutes.")
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:results", pk)
