@@ -10,7 +10,16 @@ from rft_project.platforms import PLATFORMS
 from .prices import FIELDS
 
 
-class CapForm(forms.Form):
+class _Looks(forms.Form):
+    """Controls as they look on every page."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        for field in self.fields.values():
+            field.widget.attrs["class"] = "input"
+
+
+class CapForm(_Looks):
     """Empty fields set no limit."""
 
     usd = forms.DecimalField(
@@ -19,7 +28,7 @@ class CapForm(forms.Form):
     tokens = forms.IntegerField(label="Most tokens", required=False, min_value=1, max_value=10**15)
 
 
-class PriceForm(forms.Form):
+class PriceForm(_Looks):
     """What somebody read on a platform's page of prices. With all prices empty the entry is taken away."""
 
     kind = forms.ChoiceField(
@@ -33,6 +42,7 @@ class PriceForm(forms.Form):
             self.fields[name] = forms.DecimalField(
                 label=f"USD per {unit}", required=False, min_value=Decimal(0), max_digits=12, decimal_places=4
             )
+            self.fields[name].widget.attrs["class"] = "input"
 
     def values(self) -> dict[str, float | None]:
         given = {name: self.cleaned_data[name] for name in FIELDS}

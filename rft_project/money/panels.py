@@ -19,7 +19,7 @@ from .forms import CapForm, PriceForm
 from .models import Cap, Expense, Price, Purpose
 from .prices import FIELDS, UNKNOWN, price_of
 
-LATEST = 30
+LATEST = 12
 COLUMNS = ["at", "subject", "purpose", "where", "model", "tokens_in", "tokens_out", "seconds", "usd", "settled"]
 
 
