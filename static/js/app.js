@@ -136,4 +136,10 @@
   });
 
   addEventListener("DOMContentLoaded", () => document.querySelectorAll("[data-toast]").forEach((m) => toast(m.dataset.toast)));
+
+  /* what was chosen before htmx was there, or was put back by the browser, is news to the server */
+  const unheard = (select) => [...select.options].findIndex((o) => o.defaultSelected) !== select.selectedIndex;
+  document.addEventListener("htmx:load", () => document.querySelectorAll("select[hx-post]").forEach((select) => {
+    if (unheard(select)) select.dispatchEvent(new Event("change", { bubbles: true }));
+  }), { once: true });
 })();

@@ -41,6 +41,22 @@ def test_pages_fit_and_a_sample_is_scored_in_place(live_server, exact, python, m
                 page.context.close()
 
 
+def test_a_kind_chosen_before_the_script_is_there_is_heard(live_server, workspace, owner, client_of):
+    session = client_of(owner).cookies[settings.SESSION_COOKIE_NAME].value
+    with launch() as browser:
+        page = open_page(browser)
+        page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
+        held = []
+        page.route("**/htmx*.js", lambda route: held.append(route))
+        page.goto(live_server.url + "/graders/new/dimensions/", wait_until="commit")
+        page.get_by_label("What it checks").first.select_option(label="Label with partial credit")
+        while not held:
+            page.wait_for_timeout(20)
+        held[0].continue_()
+        expect(page.get_by_label("Labels")).to_be_visible()
+        assert page.problems == []
+
+
 def test_a_new_user_makes_a_grader_of_two_dimensions_without_json(live_server, workspace, owner, client_of):
     session = client_of(owner).cookies[settings.SESSION_COOKIE_NAME].value
     with launch() as browser:
