@@ -11,7 +11,6 @@ from django.db import transaction
 from django.db.models import Avg, Max, QuerySet, Sum
 from pydantic import ValidationError
 
-from datasets_app.core.exporting.tables import guarded
 from datasets_app.core.generating import (
     STRATEGIES,
     Plan,
@@ -31,6 +30,7 @@ from rft_project.jobs.services import HasPk, enqueue, retry
 from rft_project.money.expenses import Account
 from rft_project.money.models import Purpose
 from rft_project.money.prices import enter, priced
+from rft_project.spreadsheets import guarded
 from rft_project.web.text import percent, plural
 
 from .actions import GENERATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datasets_app.core.generating import Strategy
 from datasets_app.core.generating_prompts import Material, request
 from datasets_app.core.records import clean_text
-from rft_project.money.expenses import CHARACTERS
+from rft_project.money.expenses import most_tokens
 from rft_project.platforms.base import Platform
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import Sample
@@ -35,11 +35,9 @@ class Writer:
         self.structured = False
         return answer
 
-    def most(self, strategy: Strategy, number: int, material: Material) -> tuple[float, float]:
-        """Tokens that asking takes at most, in and out."""
-        asked = request(self._model, strategy, number, material, structured=self.structured)
-        size = sum(len(str(message.get("content") or "")) for message in asked.messages)
-        return size / CHARACTERS, asked.max_tokens
+    def most(self, strategy: Strategy, number: int, material: Material) -> tuple[int, int]:
+        """Tokens in and out for which to hold money back."""
+        return most_tokens(request(self._model, strategy, number, material, structured=self.structured))
 
     @staticmethod
     def text_of(sample: Sample) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
+from uuid import uuid4
 
 from django.db import transaction
 
@@ -21,7 +22,7 @@ from rft_project.connections.models import Connection, Workspace
 from rft_project.connections.scrub import scrub
 from rft_project.connections.services import platform_for, with_role
 from rft_project.money import expenses
-from rft_project.money.expenses import CHARACTERS, Account
+from rft_project.money.expenses import Account
 from rft_project.money.models import Purpose
 from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.pool import run_pool
@@ -45,6 +46,8 @@ class ConnectionJudge:
 
     def __init__(self, connection: Connection, *, repeat: int = 0, account: Account | None = None) -> None:
         self._connection, self._repeat, self._account = connection, repeat, account
+        self._accounts: dict[str, Account] = {}  # by model
+        self._keys: dict[str, str] = {}  # of the expense of each question, by its digest
         self.asked = self.kept = 0
         self.usage = Usage()
 
@@ -112,9 +115,9 @@ class ConnectionJudge:
         for mark, question in missing.items():
             try:
                 if self._account is not None:
-                    size = sum(len(str(message.get("content") or "")) for message in question.messages)
-                    longest = _request(question, self._model(question)).max_tokens
-                    expenses.hold(self._paying(question), self._key(mark), size / CHARACTERS, longest)
+                    self._keys[mark] = f"judge:{uuid4().hex}"  # asked again it costs again
+                    most = expenses.most_tokens(_request(question, self._model(question)))
+                    expenses.hold(self._paying(question), self._keys[mark], *most)
             except expenses.CapReached as reached:
                 refused.append(str(reached))
                 return
@@ -122,14 +125,14 @@ class ConnectionJudge:
 
     def _paying(self, question: Question) -> expenses.Account:
         assert self._account is not None
-        return self._account.of(Purpose.JUDGE, self._connection, self._model(question))
-
-    def _key(self, mark: str) -> str:
-        return f"judge:{mark}"
+        model = self._model(question)
+        if model not in self._accounts:
+            self._accounts[model] = self._account.of(Purpose.JUDGE, self._connection, model)
+        return self._accounts[model]
 
     def _free(self, mark: str, question: Question) -> None:
         if self._account is not None:
-            expenses.free(self._paying(question), self._key(mark))
+            expenses.free(self._paying(question), self._keys[mark])
 
     def _answer(self, mark: str, question: Question, sample: Sample) -> JudgeAnswer | JudgeError:
         answer = sample.answers[0]
@@ -138,7 +141,7 @@ class ConnectionJudge:
         used = sample.usage
         with transaction.atomic():
             if self._account is not None:
-                expenses.settle(self._paying(question), self._key(mark), used.prompt_tokens, used.completion_tokens)
+                expenses.settle(self._paying(question), self._keys[mark], used.prompt_tokens, used.completion_tokens)
             if not refused and read_judgement(text)[0] is not None:  # anything else may be better the next time
                 self._keep(mark, question, text, used)
         if refused:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import Sum
+from django.utils import timezone
 
 from rft_project.connections.models import Connection
+from rft_project.ledger import services as ledger
 from rft_project.money import expenses
 from rft_project.money.expenses import Account
 from rft_project.money.models import Purpose
 from rft_project.money.prices import priced
 from rft_project.money.ranges import Range, of_calls, of_running, of_training
 
-from .items import TRAIN
+from .items import TRAIN, row_facts
 from .models import RFTJob
 from .receivers import judge_connection
 
@@ -35,12 +37,9 @@ def judging_account(run: RFTJob) -> Account | None:
 
 
 def prompt_tokens(run: RFTJob) -> float:
-    """Tokens of a prompt of the split, on average over its first fifty."""
-    sizes = [
-        sum(len(str(message.get("content") or "")) for message in item.trace.messages)
-        for item in run.frozen.items.order_by("pk")[:50]
-    ]
-    return sum(sizes) / len(sizes) / 4 if sizes else 0.0
+    """Tokens of a prompt of the split, on average: about four characters each."""
+    rows = row_facts(run.frozen)
+    return rows.characters / max(1, rows.train + rows.valid) / 4
 
 
 def judged(run: RFTJob, answers: int, longest: int) -> Range:
@@ -66,8 +65,8 @@ def cost_of_training(run: RFTJob, hyperparameters: dict[str, Any]) -> Range:
     return of_training(priced(run.platform_connection, run.base_model), rows, hyperparameters)
 
 
-def cost_while_training(run: RFTJob, total_steps: int) -> Range | None:
-    seconds = list(run.metrics.filter(series="seconds").order_by("step").values_list("value", flat=True))
+def cost_while_training(run: RFTJob, seconds: list[float], total_steps: int) -> Range | None:
+    """``seconds``: of each step until now."""
     return of_running(priced(run.platform_connection, run.base_model), seconds, total_steps)
 
 
@@ -79,13 +78,20 @@ def count_training(run: RFTJob) -> None:
         .values_list("series")
         .annotate(total=Sum("value"))
     )
-    seconds = float(sums.get("seconds", 0.0))
+    seconds = float(sums["seconds"]) if "seconds" in sums else _since_start(run)
     rate = priced(run.platform_connection, run.base_model).training_hour
     judge = judge_connection(run)
     given, got = sums.get("judge_prompt_tokens", 0.0), sums.get("judge_completion_tokens", 0.0)
     judging = priced(judge, judge.judge_model).tokens(given, got) if judge is not None else 0.0
     usd = None if rate is None or judging is None else seconds / 3600 * rate + judging
     expenses.count_training(training_account(run), f"train:{run.training_key}", seconds, usd)
+
+
+def _since_start(run: RFTJob) -> float:
+    """Seconds. Some platforms, Bedrock among them, do not tell how long their steps take; so that a cap holds there
+    too, the whole time counts, waiting included."""
+    started = ledger.made_at(run.training_key, ledger.START)
+    return 0.0 if started is None else (timezone.now() - started).total_seconds()
 
 
 def training_account(run: RFTJob) -> Account:

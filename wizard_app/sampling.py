@@ -119,10 +119,8 @@ def _ask(
     def allowed() -> Iterator[SnapshotItem]:
         """Prompts for which there is money."""
         for item in todo:
-            asked = requests[item.pk]
             try:
-                size = sum(len(str(message.get("content") or "")) for message in asked.messages)
-                expenses.hold(account, keys[item.pk], size / expenses.CHARACTERS, asked.n * asked.max_tokens)
+                expenses.hold(account, keys[item.pk], *expenses.most_tokens(requests[item.pk]))
             except expenses.CapReached as reached:
                 halted.append(JobFailed(str(reached), "cap"))
                 return

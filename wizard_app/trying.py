@@ -96,9 +96,8 @@ def _sample(run: RFTJob, item: SnapshotItem, *, agreed: str, by: Any) -> tuple[s
         allowed_answers=allowed_answers(run.frozen) if info and info.needs_allowed_answers else [],
     )
     account, key = account_of(run, connection, model, Purpose.DRY_RUN), f"try:{uuid4().hex}"
-    size = sum(len(str(message.get("content") or "")) for message in trace.messages)
     try:
-        with expenses.held(account, key, size / expenses.CHARACTERS, request.max_tokens):
+        with expenses.held(account, key, *expenses.most_tokens(request)):
             sample = platform.sample(request)
             expenses.settle(account, key, sample.usage.prompt_tokens, sample.usage.completion_tokens)
     except expenses.CapReached as reached:

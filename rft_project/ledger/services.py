@@ -229,6 +229,12 @@ def made(key: str, operation: str) -> str:
     return calls.values_list("remote_id", flat=True).first() or ""
 
 
+def made_at(key: str, operation: str) -> datetime | None:
+    """When it was known that the intent's ``operation`` had made it."""
+    calls = ExternalCall.objects.filter(key=key, operation=operation, state=State.CONFIRMED)
+    return calls.values_list("confirmed_at", flat=True).first()
+
+
 def refuse_unsettled(connection: Connection, key: str, operation: str) -> None:
     """Raises Unknown while ``operation`` may have taken effect without showing in the platform's list."""
     left = _left(key, operation, grace_of(connection))

@@ -6,11 +6,14 @@ of the caps, so that two workers never take the same remainder.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
+from math import ceil
 from typing import Any
 
 from django.db import transaction
@@ -18,12 +21,13 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from rft_project.connections.models import AuditEntry, Connection, Workspace
+from rft_project.platforms.types import SampleRequest
 
 from .models import Cap, Expense, Purpose
 from .prices import ModelPrice, priced
 
-#: Characters of a token, on the short side, so that an estimate is rather too high.
-CHARACTERS = 3.0
+#: UTF-8 bytes of a token, on the short side in any script, so that an estimate is rather too high.
+BYTES_PER_TOKEN = 3
 #: An estimate that was held back by a worker that died counts for so long.
 HELD = timedelta(hours=1)
 
@@ -42,9 +46,12 @@ class Spent:
     unpriced_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Account:
-    """On whose account calls go. ``about`` is ``run:12`` or ``dataset:3``; it may be that nothing is counted."""
+    """On whose account calls go. ``about`` is ``run:12`` or ``dataset:3``; it may be that nothing is counted.
+
+    The price is looked up once: an account lives as long as a slice of work.
+    """
 
     workspace: Workspace
     about: str
@@ -59,11 +66,19 @@ class Account:
         """Our own engine costs nothing."""
         return self.connection.kind != "local"
 
+    @cached_property
     def price(self) -> ModelPrice:
         return priced(self.connection, self.model, self.base)
 
     def of(self, purpose: Purpose, connection: Connection, model: str) -> Account:
         return replace(self, purpose=purpose, connection=connection, model=model, base="")
+
+
+def most_tokens(request: SampleRequest) -> tuple[int, int]:
+    """Tokens in and out for which to hold money back: a platform may count the prompt anew for each answer."""
+    sent = json.dumps([request.messages, request.tools, request.response_format], ensure_ascii=False)
+    prompt = ceil(len(sent.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+    return request.n * prompt, request.n * request.max_tokens
 
 
 def hold(account: Account, key: str, tokens_in: float, tokens_out: float) -> None:
@@ -73,7 +88,7 @@ def hold(account: Account, key: str, tokens_in: float, tokens_out: float) -> Non
     """
     if not account.counted:
         return
-    usd = account.price().tokens(tokens_in, tokens_out)
+    usd = account.price.tokens(tokens_in, tokens_out)
     values = _values(account, usd) | {"tokens_in": round(tokens_in), "tokens_out": round(tokens_out)}
     with transaction.atomic():
         caps = _turn(account)
@@ -97,7 +112,7 @@ def settle(account: Account, key: str, tokens_in: int, tokens_out: int) -> None:
     """What the call really took. Belongs into the transaction that keeps its answer."""
     if not account.counted:
         return
-    usd = account.price().tokens(tokens_in, tokens_out)
+    usd = account.price.tokens(tokens_in, tokens_out)
     values = _values(account, usd) | {"tokens_in": tokens_in, "tokens_out": tokens_out, "settled": True}
     Expense.objects.update_or_create(workspace=account.workspace, key=key, defaults=values)
 
@@ -182,13 +197,18 @@ def _counting(workspace: Workspace, about: str) -> QuerySet[Expense]:
 
 
 def _sum(rows: QuerySet[Expense]) -> Spent:
-    known = rows.aggregate(usd=Sum("usd"), tokens_in=Sum("tokens_in"), tokens_out=Sum("tokens_out"))
-    lost = rows.filter(usd=None).aggregate(i=Sum("tokens_in"), o=Sum("tokens_out"), seconds=Sum("seconds"))
+    tokens, unpriced = F("tokens_in") + F("tokens_out"), Q(usd=None)
+    found = rows.aggregate(
+        known=Sum("usd"),
+        tokens=Sum(tokens),
+        unpriced=Sum(tokens, filter=unpriced),
+        unpriced_seconds=Sum("seconds", filter=unpriced),
+    )
     return Spent(
-        usd=float(known["usd"] or 0),
-        tokens=(known["tokens_in"] or 0) + (known["tokens_out"] or 0),
-        unpriced=(lost["i"] or 0) + (lost["o"] or 0),
-        unpriced_seconds=lost["seconds"] or 0.0,
+        usd=float(found["known"] or 0),
+        tokens=found["tokens"] or 0,
+        unpriced=found["unpriced"] or 0,
+        unpriced_seconds=found["unpriced_seconds"] or 0.0,
     )
 
 

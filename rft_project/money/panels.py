@@ -13,6 +13,7 @@ from rft_project.connections.access import owns
 from rft_project.connections.models import Workspace
 from rft_project.platforms import PLATFORMS
 from rft_project.platforms.catalogue import entry
+from rft_project.spreadsheets import guarded
 
 from .expenses import Spent, caps_of, spent
 from .forms import CapForm, PriceForm
@@ -81,12 +82,7 @@ def expense_rows(workspace: Workspace) -> Iterator[list[str]]:
     yield COLUMNS
     for expense in Expense.objects.filter(workspace=workspace).order_by("at").iterator():
         values = [getattr(expense, name) for name in COLUMNS]
-        yield ["" if value is None else _cell(value) for value in values]
-
-
-def _cell(value: Any) -> str:
-    text = str(value)
-    return f"'{text}" if text[:1] in "=+-@\t\r" and not text.lstrip("-").replace(".", "", 1).isdigit() else text
+        yield ["" if value is None else guarded(str(value)) for value in values]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from .errors import PlatformError
 from .journal import UNKEPT, Journal
 from .types import (
     Capabilities,
@@ -84,3 +85,10 @@ class CleansUp(Protocol):
     def clean_up(self, key: str) -> list[str]:
         """Delete what the training with this key left, its model excepted; returns what was deleted, in words.
         Idempotent. Raises PlatformError while it is at work."""
+
+
+def refuse_at_work(platform: Platform, key: str) -> None:
+    """Raises PlatformError while the training of ``key`` is at work."""
+    found = platform.find_training(key)
+    if found is not None and not platform.training(found).state.final:
+        raise PlatformError("The training is still at work; cancel it or wait, then clean up.", status=409)

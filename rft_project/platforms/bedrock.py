@@ -16,14 +16,25 @@ from pydantic import BaseModel, Field
 from . import aws_policies as policies
 from . import catalogue
 from .aws import DENIED, AwsCredentials, Clients, code_of, translate
+from .base import refuse_at_work
 from .bedrock_asking import BedrockAsking
 from .bedrock_checks import AccountCheck
 from .bedrock_deployments import BedrockDeployments
 from .bedrock_story import Story
-from .bedrock_values import check_counts, folder, job_name, jsonl, model_name, settings_of, short, training_status
+from .bedrock_values import (
+    check_counts,
+    folder,
+    job_name,
+    jsonl,
+    model_name,
+    settings_of,
+    short,
+    trainable,
+    training_status,
+)
 from .errors import NotSupported, PlatformError
 from .journal import UNKEPT, Journal, Send
-from .lambda_grader import LambdaGrader
+from .lambda_grader import LambdaGrader, asks_a_judge
 from .types import Capabilities, Checkpoint, EventPage, Handle, JsonDict, ModelInfo, TrainingRequest, TrainingStatus
 
 _ROLE = r"^$|^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$"
@@ -128,9 +139,7 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
 
         Returns what was deleted, in words. Raises PlatformError while the run's job is at work.
         """
-        found = self.find_training(key)
-        if found is not None and not self.training(found).state.final:
-            raise PlatformError("The training is still at work; cancel it or wait, then clean up.", status=409)
+        refuse_at_work(self, key)
         deleted = ["the grader's function"] if LambdaGrader(self._clients, self.label).delete(key) else []
         files = self._files(f"{folder(key)}/")
         for name in files:
@@ -141,24 +150,8 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
 
     def _trainable(self, request: TrainingRequest) -> ModelInfo:
         """The catalogue's entry of the model. Raises PlatformError where this connection can't train it."""
-        found = {model.id: model for model in catalogue.entry(self.kind).models}.get(request.model)
-        if found is None:
-            raise PlatformError(f"{self.label} can't train {request.model}.", status=404)
-        if self._given.region not in found.regions:
-            where = " or ".join(found.regions)
-            raise PlatformError(
-                f"{found.label} is trained in {where} only, and this connection is to {self._given.region}.", status=400
-            )
-        missing = self._missing(judged=_asks_a_judge(request.grader))
-        if missing:
-            raise PlatformError(f"To train, this connection still needs {' and '.join(missing)}.", status=400)
-        if not request.grader_package:
-            raise PlatformError("Bedrock needs the grader as a Lambda function, and there is none.", status=400)
-        if request.response_format is not None:
-            raise PlatformError(
-                "Bedrock takes no answer format for training; say it in the prompts instead.", status=400
-            )
-        return found
+        judged = asks_a_judge(request.grader)
+        return trainable(self.kind, self.label, self._given.region, request, self._missing(judged=judged))
 
     def _missing(self, *, judged: bool = False) -> list[str]:
         given = self._given
@@ -170,7 +163,7 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
     def _prepared(self, request: TrainingRequest, settings: JsonDict, journal: Journal) -> Send:
         train = self._uploaded(request, "train", request.train_rows, journal)
         valid = self._uploaded(request, "valid", request.valid_rows, journal) if request.valid_rows else ""
-        judged = _asks_a_judge(request.grader)
+        judged = asks_a_judge(request.grader)
         role = self._given.judge_role_arn if judged else self._given.grader_role_arn
         graders = LambdaGrader(self._clients, self.label, self._remedy())
         function = graders.published(request.key, request.grader_package, role, journal)
@@ -293,8 +286,3 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
 
     def _remedy(self) -> str:
         return policies.text_of(policies.app_policy(self._place()))
-
-
-def _asks_a_judge(grader: JsonDict) -> bool:
-    parts = [grader, *(grader.get("graders") or {}).values()]
-    return any(part.get("type") == "score_model" for part in parts if isinstance(part, dict))

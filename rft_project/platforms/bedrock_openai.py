@@ -16,10 +16,11 @@ from pydantic import BaseModel, Field, SecretStr
 from . import aws_policies as policies
 from . import catalogue
 from .aws import AwsCredentials, Clients
-from .bedrock_values import check_counts, jsonl, settings_of
-from .errors import NotSupported, PlatformError
+from .base import refuse_at_work
+from .bedrock_values import check_counts, jsonl, settings_of, trainable
+from .errors import NotSupported
 from .journal import Journal
-from .lambda_grader import LambdaGrader
+from .lambda_grader import LambdaGrader, asks_a_judge
 from .openai_protocol import CALL_TIMEOUT, ProtocolCredentials, file_prefix
 from .openai_sampling import ChatModels
 from .types import Capabilities, JsonDict, ModelInfo, SampleRequest, TrainingRequest
@@ -103,7 +104,7 @@ class BedrockOpenAIPlatform(ChatModels):
         check_counts(info, len(request.train_rows), 0)
         settings = settings_of(info, request.hyperparameters)
         jsonl(request.train_rows, "train")  # refuses rows that Bedrock would
-        role = self._given.judge_role_arn if _asks_a_judge(request.grader) else self._given.grader_role_arn
+        role = self._given.judge_role_arn if asks_a_judge(request.grader) else self._given.grader_role_arn
         function = self._graders.published(request.key, request.grader_package, role, journal)
         self._graders.tried(function, request.train_rows)
         method: JsonDict = {"grader": {"type": "lambda", "lambda": {"function": function}}}
@@ -131,31 +132,20 @@ class BedrockOpenAIPlatform(ChatModels):
 
     def _trainable(self, request: TrainingRequest) -> ModelInfo:
         """The catalogue's entry of the model. Raises PlatformError where this connection can't train it."""
-        info = {model.id: model for model in catalogue.entry(self.kind).models}.get(request.model)
-        if info is None:
-            raise PlatformError(f"{self.label} can't train {request.model}.", status=404)
-        if self._given.region not in info.regions:
-            where = f"{info.label} is trained in {' or '.join(info.regions)} only"
-            raise PlatformError(f"{where}, and this connection is to {self._given.region}.", status=400)
-        judged = _asks_a_judge(request.grader)
-        if not (self._given.judge_role_arn if judged else self._given.grader_role_arn):
-            needed = "a judge role" if judged else "a grader role"
-            raise PlatformError(f"To train, this connection still needs {needed}.", status=400)
-        if not request.grader_package:
-            raise PlatformError("Bedrock needs the grader as a Lambda function, and there is none.", status=400)
-        if request.response_format is not None:
-            say = "Bedrock takes no answer format for training; say it in the prompts instead."
-            raise PlatformError(say, status=400)
-        return info
+        judged = asks_a_judge(request.grader)
+        return trainable(self.kind, self.label, self._given.region, request, self._missing(judged=judged))
+
+    def _missing(self, *, judged: bool) -> list[str]:
+        if judged:
+            return [] if self._given.judge_role_arn else ["a judge role"]
+        return [] if self._given.grader_role_arn else ["a grader role"]
 
     def clean_up(self, key: str) -> list[str]:
         """Delete what a run left besides its model: the grader's function and the run's files. Idempotent.
 
         Returns what was deleted, in words. Raises PlatformError while the run's job is at work.
         """
-        found = self.find_training(key)
-        if found is not None and not self.training(found).state.final:
-            raise PlatformError("The training is still at work; cancel it or wait, then clean up.", status=409)
+        refuse_at_work(self, key)
         deleted = ["the grader's function"] if self._graders.delete(key) else []
         delete = self._client.files.with_raw_response.delete
         for file in list(self._pages("listing files", self._listed_files)):
@@ -164,8 +154,3 @@ class BedrockOpenAIPlatform(ChatModels):
                 self._json("deleting a file", lambda: delete(str(file["id"])))  # noqa: B023 - called at once
                 deleted.append(name)
         return deleted
-
-
-def _asks_a_judge(grader: JsonDict) -> bool:
-    parts = [grader, *(grader.get("graders") or {}).values()]
-    return any(part.get("type") == "score_model" for part in parts if isinstance(part, dict))

@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from .aws_policies import FOLDER
+from .catalogue import entry
 from .errors import PlatformError
 from .observed_rewards import TRAIN, VALID
 from .types import DeploymentStatus, JsonDict, ModelInfo, State, TrainingRequest, TrainingStatus, text_of
@@ -84,6 +85,27 @@ def _message(message: JsonDict, part: str, number: int) -> JsonDict:
 
 def _wrong(part: str, number: int, what: str) -> PlatformError:
     return PlatformError(f"Row {number} of the {part} rows {what}; mend it or leave it out.", status=400)
+
+
+def trainable(kind: str, label: str, region: str, request: TrainingRequest, missing: list[str]) -> ModelInfo:
+    """The catalogue's entry of the request's model. ``missing``: what the connection has not, in words.
+
+    Raises PlatformError where it can't be trained over this connection.
+    """
+    found = {model.id: model for model in entry(kind).models}.get(request.model)
+    if found is None:
+        raise PlatformError(f"{label} can't train {request.model}.", status=404)
+    if region not in found.regions:
+        where = f"{found.label} is trained in {' or '.join(found.regions)} only"
+        raise PlatformError(f"{where}, and this connection is to {region}.", status=400)
+    if missing:
+        raise PlatformError(f"To train, this connection still needs {' and '.join(missing)}.", status=400)
+    if not request.grader_package:
+        raise PlatformError("Bedrock needs the grader as a Lambda function, and there is none.", status=400)
+    if request.response_format is not None:
+        say = "Bedrock takes no answer format for training; say it in the prompts instead."
+        raise PlatformError(say, status=400)
+    return found
 
 
 def check_counts(info: ModelInfo, train: int, valid: int) -> None:

@@ -37,6 +37,12 @@ def function_name(key: str) -> str:
     return f"{FUNCTION_PREFIX}{hashlib.sha256(key.encode()).hexdigest()[:24]}"
 
 
+def asks_a_judge(grader: JsonDict) -> bool:
+    """Whether the function needs a role that may ask models."""
+    parts = [grader, *(grader.get("graders") or {}).values()]
+    return any(part.get("type") == "score_model" for part in parts if isinstance(part, dict))
+
+
 class LambdaGrader:
     """Publishes, tries and deletes the functions of one connection. ``remedy``: the policy that publishing needs."""
 

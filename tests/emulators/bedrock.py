@@ -13,13 +13,12 @@ import threading
 import time
 import uuid
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import Any
 
 from .aws_account import ACCOUNT, AwsAccount
 from .aws_shapes import Call, answer_problems, rest_call, target_call
 from .aws_wire import action, scope, xml
-from .bedrock_jobs import TRAINABLE, GraderFailed, checked_job, graded, settings_for
+from .bedrock_jobs import TRAINABLE, GraderFailed, checked_job, graded, now, settings_for
 from .bedrock_runtime import EMBEDDING, conversed, embedded
 from .faults import Fault
 from .lambda_runs import LambdaProcess, Run
@@ -250,7 +249,7 @@ class BedrockEmulator(Emulator):
         if self.refuses_validation and given.get("validationDataConfig"):
             raise Refused(400, "Validation datasets are not supported for this model.", code="ValidationException")
         train, valid = checked_job(given, self.account)
-        now, number = _now(), uuid.uuid4().hex[:8]
+        at, number = now(), uuid.uuid4().hex[:8]
         kept = (
             "jobName",
             "roleArn",
@@ -265,8 +264,8 @@ class BedrockEmulator(Emulator):
             "outputModelName": given["customModelName"],
             "baseModelArn": f"arn:aws:bedrock:{self.region}::foundation-model/{TRAINABLE}",
             "validationDataConfig": given.get("validationDataConfig", {"validators": []}),
-            "creationTime": now,
-            "lastModifiedTime": now,
+            "creationTime": at,
+            "lastModifiedTime": at,
             "status": "InProgress",
         }
         self.jobs[job["jobArn"]] = job
@@ -327,7 +326,7 @@ class BedrockEmulator(Emulator):
 
     def _ended(self, job: Json, word: str, failure: str = "") -> None:
         with self.lock:
-            job |= {"status": word, "endTime": _now(), "lastModifiedTime": _now()}
+            job |= {"status": word, "endTime": now(), "lastModifiedTime": now()}
             if failure:
                 job["failureMessage"] = failure
 
@@ -343,8 +342,8 @@ class BedrockEmulator(Emulator):
             "customModelDeploymentArn": arn,
             "modelDeploymentName": given["modelDeploymentName"],
             "modelArn": given["modelArn"],
-            "createdAt": _now(),
-            "lastUpdatedAt": _now(),
+            "createdAt": now(),
+            "lastUpdatedAt": now(),
             "active_at": time.monotonic() + self.deploy_seconds,
         }
         return {"customModelDeploymentArn": arn}
@@ -390,10 +389,6 @@ class BedrockEmulator(Emulator):
         if given["modelId"] != EMBEDDING:
             raise Refused(400, "The provided model identifier is invalid.", code="ValidationException")
         return Answer(200, embedded(given["body"]))
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def running(**options: Any) -> AbstractContextManager[BedrockEmulator]:

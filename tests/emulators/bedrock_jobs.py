@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from graders_app.core.evaluate import GraderResult, Pair
@@ -132,3 +133,7 @@ def _sample(sample: Json, row: Json) -> Json:
         answer["tool_calls"] = sample["output_tools"]
     fields = {name: value for name, value in row.items() if name not in ("id", "messages", "tools")}
     return {"id": row.get("id", "0"), "messages": [*row["messages"], answer], "metadata": fields}
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,7 +7,9 @@ import pytest
 
 from graders_app.core.presets import load_preset
 from graders_app.services import save_grader
+from rft_project.connections import services as connections
 from rft_project.connections.services import local_connection
+from tests.emulators import azure
 from tests.engine.process import Engine
 from tests.factories import small_dataset
 from tests.worker import drain
@@ -54,3 +56,19 @@ def sampled_run(graded_run: RFTJob, engine: Engine) -> RFTJob:
     drain(jump=True)
     graded_run.refresh_from_db()
     return graded_run
+
+
+def run_on_azure(run: RFTJob, resource: azure.AzureEmulator, owner: Any) -> RFTJob:
+    """``run`` after a dry run that asked o4-mini through its deployment, named by hand; its NO-GO is overridden."""
+    values = {
+        "endpoint": resource.origin,
+        "api_key": resource.key,
+        "deployments": f"{azure.TRAINABLE} = {azure.BASE_DEPLOYMENT}",
+    }
+    connection = connections.add(run.workspace, "azure", "Ours", values, by=owner)
+    params = DryRunParams(connection=str(connection.pk), model=azure.TRAINABLE, size=10, answers=2)
+    services.start_dry_run(run, params, by=None)
+    drain(jump=True)
+    run.refresh_from_db()
+    services.override_no_go(run, "The emulator's model knows nothing yet.", by=owner)
+    return run

@@ -75,11 +75,11 @@ def test_a_dry_run_is_paid_for_once_whatever_it_costs(graded_run: RFTJob, accoun
 def test_a_dry_run_stops_at_its_cap_keeps_its_answers_and_goes_on(
     graded_run: RFTJob, account: Connection, emulator: openai.OpenAIEmulator
 ) -> None:
-    held = 2 * 64 + 60  # about what one prompt may take
+    held = 2 * (600 + 64)  # what two answers to one of the sample's prompts may take, rather less
     cap(graded_run, tokens=3 * held)
     job = dry_run(graded_run, account, max_tokens=64)
     assert (job.state, job.error_code) == (State.FAILED, "cap")
-    assert job.error_message.startswith(f"The cap of this run, {3 * held} tokens, is reached: ")
+    assert job.error_message.startswith(f"The cap of this run, {3 * held:,} tokens, is reached: ")
     kept = Rollout.objects.filter(run=graded_run, error="").count()
     assert 0 < kept < 12
     cap(graded_run, tokens=10**6)

@@ -12,11 +12,12 @@ from django.urls import reverse
 from rft_project.connections import services as connections
 from rft_project.platforms import catalogue
 from tests.emulators import azure
+from tests.wizard_app.conftest import run_on_azure
 from tests.worker import drain
 from wizard_app import flow, services
 from wizard_app.forms import TrainForm
 from wizard_app.models import RFTJob
-from wizard_app.schemas import DryRunParams, TrainParams
+from wizard_app.schemas import TrainParams
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,17 +32,7 @@ def resource(settings: Any) -> Iterator[azure.AzureEmulator]:
 @pytest.fixture
 def azure_run(graded_run: RFTJob, resource: azure.AzureEmulator, owner: Any) -> RFTJob:
     """A run whose dry run asked o4-mini through its deployment, named by hand."""
-    values = {
-        "endpoint": resource.origin,
-        "api_key": resource.key,
-        "deployments": f"{azure.TRAINABLE} = {azure.BASE_DEPLOYMENT}",
-    }
-    connection = connections.add(graded_run.workspace, "azure", "Ours", values, by=owner)
-    params = DryRunParams(connection=str(connection.pk), model=azure.TRAINABLE, size=10, answers=2)
-    services.start_dry_run(graded_run, params, by=None)
-    drain(jump=True)
-    graded_run.refresh_from_db()
-    services.override_no_go(graded_run, "The emulator's model knows nothing yet.", by=owner)
+    run_on_azure(graded_run, resource, owner)
     return graded_run
 
 

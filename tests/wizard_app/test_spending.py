@@ -8,16 +8,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from rft_project.connections import services as connections
 from rft_project.jobs.models import Job, State
 from rft_project.jobs.services import request_cancel
 from rft_project.ledger.models import ExternalCall
 from rft_project.platforms.errors import Unknown
 from tests.emulators import azure
+from tests.wizard_app.conftest import run_on_azure
 from tests.worker import drain
 from wizard_app import attempts, services
 from wizard_app.models import RFTJob
-from wizard_app.schemas import DryRunParams, TrainParams
+from wizard_app.schemas import TrainParams
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WAITS = "Azure did not say whether the training started; looking again in 2 minutes so that nothing is paid twice."
@@ -35,17 +35,7 @@ def resource(settings: Any) -> Iterator[azure.AzureEmulator]:
 @pytest.fixture
 def lost(graded_run: RFTJob, resource: azure.AzureEmulator, owner: Any) -> Job:
     """The training job after its start was sent and not answered."""
-    values = {
-        "endpoint": resource.origin,
-        "api_key": resource.key,
-        "deployments": f"{azure.TRAINABLE} = {azure.BASE_DEPLOYMENT}",
-    }
-    connection = connections.add(graded_run.workspace, "azure", "Ours", values, by=owner)
-    params = DryRunParams(connection=str(connection.pk), model=azure.TRAINABLE, size=10, answers=2)
-    services.start_dry_run(graded_run, params, by=None)
-    drain(jump=True)
-    graded_run.refresh_from_db()
-    services.override_no_go(graded_run, "The emulator's model knows nothing yet.", by=owner)
+    run_on_azure(graded_run, resource, owner)
     resource.faults.append(azure.Fault("POST", "/openai/v1/fine_tuning/jobs", "drop-after"))
     job = services.start_training(graded_run, TrainParams(), by=owner)
     drain()

@@ -6,20 +6,22 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from rft_project.platforms.catalogue import last_day
-from rft_project.platforms.types import Access, JsonDict, ModelInfo, RowTools
+from rft_project.platforms.types import Access, JsonDict, ModelInfo, RowTools, text_of
 
 _KINDS = {"score_model": "a judge", "label_model": "a judge", "python": "Python"}
 
 
 @dataclass(frozen=True)
 class RowFacts:
-    """What counts about training rows. ``*_bytes``: of all rows as compact JSON, a line each. ``not_user_last``,
-    ``pictures`` and ``tools``: rows whose last message is not the user's, with parts other than text, with tools."""
+    """What counts about training rows. ``*_bytes``: of all rows as compact JSON, a line each. ``characters``: of the
+    prompts' texts. ``not_user_last``, ``pictures`` and ``tools``: rows whose last message is not the user's, with parts
+    other than text, with tools."""
 
     train: int = 0
     valid: int = 0
     train_bytes: int = 0
     valid_bytes: int = 0
+    characters: int = 0
     not_user_last: int = 0
     pictures: int = 0
     tools: int = 0
@@ -34,6 +36,7 @@ class RowFacts:
             "tools": bool(row.get("tools")),
         }
         part = "valid" if valid else "train"
+        seen |= {"characters": sum(len(text_of(content)) for content in contents)}
         seen |= {part: 1, f"{part}_bytes": size + 1}
         return replace(self, **{name: getattr(self, name) + count for name, count in seen.items()})
 

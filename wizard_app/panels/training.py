@@ -132,12 +132,12 @@ def training_panel(run: RFTJob) -> TrainingPanel:
         events=list(run.events.order_by("-pk")[:12]),
         eta=left.sentence if left is not None else "",
         meter=meter_of(run),
-        costs=_costs(run, total or 0),
+        costs=_costs(run, [value for _, value in series.get("seconds", [])], total or 0),
     )
 
 
-def _costs(run: RFTJob, total: int) -> str:
-    cost = cost_while_training(run, total) if total and run.connection is not None else None
+def _costs(run: RFTJob, seconds: list[float], total: int) -> str:
+    cost = cost_while_training(run, seconds, total) if total and run.connection is not None else None
     return "" if cost is None or cost.free else f"Its training comes to {spoken_cost(cost)}."
 
 

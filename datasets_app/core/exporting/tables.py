@@ -13,13 +13,12 @@ from datasets_app.core.exporting.dialects import TRL, broken_rules, utf8_line
 from datasets_app.core.records import Trace, clean_text, encode_json, tool_calls_of
 from datasets_app.core.records_fields import field_value
 from rft_project.platforms.types import JsonDict, last_user_text, text_of
+from rft_project.spreadsheets import guarded
 
 MOST_COLUMNS = 200  # item fields with a column of their own
 _LONGEST_NAME = 100
 _FIELD = "fields."
 OTHERS = "other_fields"
-# A spreadsheet takes a cell that begins so for a formula, and runs it.
-_RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 NO_MESSAGES = Rule("no_messages", "The record has no list of messages, so it has no row in a table.")
 REPLACED = Rule("characters_replaced", "NULs and halves of characters were replaced by U+FFFD.")
@@ -176,11 +175,6 @@ def csv_row(entry: Entry, columns: Columns) -> Rendered:
     texts = [guarded(value) if isinstance(value, str) else value for value in values]
     cleaned = [clean_text(text) if isinstance(text, str) else text for text in texts]
     return Rendered(_csv_line(cleaned), notes=() if cleaned == texts else (REPLACED.id,))
-
-
-def guarded(text: str) -> str:
-    """``text`` behind an apostrophe where it begins like a formula, or with an apostrophe: taking one off undoes it."""
-    return f"'{text}" if text.startswith(_RISKY) else text
 
 
 def _json_values(trace: Trace) -> tuple[Any, ...]:

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from datasets_app.core.exporting.base import About, Columns, Entry, ExportFormat, Rendered, Unfit
 from datasets_app.core.exporting.catalogue import AZURE, BEDROCK, CANONICAL, CSV, FORMATS, OPENAI, PARQUET, TRL
 from datasets_app.core.exporting.report import Tally, findings, too_little, too_much, warnings
-from datasets_app.core.exporting.tables import guarded, survey
+from datasets_app.core.exporting.tables import survey
 from datasets_app.core.reading import Parsed, read_traces
 from datasets_app.core.records import Trace, from_canonical
 from datasets_app.core.rows import item_of
+from rft_project.spreadsheets import guarded
 
 from .strategies import any_json, any_text, objects
 
