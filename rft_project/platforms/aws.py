@@ -24,6 +24,7 @@ import botocore.session
 from botocore.credentials import AssumeRoleCredentialFetcher, Credentials, DeferredRefreshableCredentials
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from .aws_policies import Place, assume_policy, text_of
 from .errors import PlatformError, Unknown
 
 #: Seconds. AWS asks for an hour where a Nova model thinks; everything else answers soon.
@@ -44,6 +45,8 @@ _UNCLEAR = (raised.HTTPClientError, raised.ConnectionError)
 _SIGN_IN = (raised.NoCredentialsError, raised.PartialCredentialsError, raised.ProfileNotFound,
             raised.CredentialRetrievalError, raised.TokenRetrievalError)  # fmt: skip
 _LONGEST_WORDS = 300
+_ACCOUNT = re.compile(r":iam::(\d{12}):")
+_ROLE_IN_WORDS = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 _ROLE = r"^$|^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$"
 
 
@@ -145,6 +148,15 @@ class Clients:
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
 
 
+def place_of(given: AwsCredentials, *, bucket: str = "", job_role: str = "") -> Place:
+    """Account, region and roles as the connection names them; the account is the roles' own where there are any."""
+    account = _ACCOUNT.search(job_role or given.grader_role_arn or given.judge_role_arn or given.assume_role_arn)
+    known = {"account": account[1]} if account else {}
+    known |= {"bucket": bucket} if bucket else {}
+    roles = {"job_role": job_role, "grader_role": given.grader_role_arn, "judge_role": given.judge_role_arn}
+    return Place(region=given.region, **known, **roles)
+
+
 @lru_cache(maxsize=1)
 def _loader() -> Any:
     """The API descriptions (1 MB for Bedrock), read once per process."""
@@ -195,6 +207,13 @@ def _of_answer(error: raised.ClientError, platform: str, doing: str, spending: b
     known: dict[str, Any] = {"code": code, "status": status}
     if code in _BAD_KEYS:
         return PlatformError(f"AWS does not accept these credentials: {words}.", **known)
+    if code in DENIED and error.operation_name == "AssumeRole":
+        role = _ROLE_IN_WORDS.search(words)
+        sentence = (
+            "AWS does not let these keys take on the role: they need the policy below, and the role must trust them."
+        )
+        remedy = text_of(assume_policy(role[0] if role else "ARN-OF-THE-ROLE"))
+        return PlatformError(f"{sentence} AWS says: {words}.", remedy=remedy, **known)
     if code in DENIED:
         sentence = f"AWS denies access while {doing}: {words}."
         return PlatformError(sentence + (" The policy below would allow it." if remedy else ""), remedy=remedy, **known)

@@ -48,15 +48,15 @@ def app_policy(place: Place) -> JsonDict:
     """For the keys, profile or role this product signs in with, to train and deploy with Bedrock's own API."""
     return _policy(
         _allow(
-            ["CreateModelCustomizationJob", "GetModelCustomizationJob", "StopModelCustomizationJob", "GetCustomModel",
-             "DeleteCustomModel", "CreateCustomModelDeployment", "GetCustomModelDeployment",
-             "UpdateCustomModelDeployment", "DeleteCustomModelDeployment", "TagResource"],
+            ["CreateModelCustomizationJob", "GetModelCustomizationJob", "StopModelCustomizationJob",
+             "CreateCustomModelDeployment", "GetCustomModelDeployment", "UpdateCustomModelDeployment",
+             "DeleteCustomModelDeployment", "TagResource"],
             [f"arn:aws:bedrock:{place.region}::foundation-model/*",
              *(place.bedrock(f"{kind}/*")
                for kind in ("model-customization-job", "custom-model", "custom-model-deployment"))],
             "bedrock",
         ),
-        _allow(["ListFoundationModels", "ListCustomModelDeployments", "ListCustomModels"], "*", "bedrock"),
+        _allow(["ListFoundationModels"], "*", "bedrock"),
         _allow(
             ["InvokeModel"],
             ["arn:aws:bedrock:*::foundation-model/*", place.bedrock("inference-profile/*"),
@@ -76,6 +76,22 @@ def app_policy(place: Place) -> JsonDict:
 def publisher_policy(place: Place) -> JsonDict:
     """What publishing a grader's function takes, and nothing else."""
     return _policy(_functions(place), _pass(_grader_roles(place), "lambda.amazonaws.com"))
+
+
+def key_policy(place: Place) -> JsonDict:
+    """For the owner of a Bedrock API key, who also invokes graders: a job calls the function with the owner's rights.
+
+    AWS does not say which of these actions can be narrowed to a resource.
+    """
+    actions = ["CallWithBearerToken", "CreateFile", "ListFiles", "DeleteFile", "CreateFineTuningJob",
+               "GetFineTuningJob", "ListFineTuningJobs", "CancelFineTuningJob", "CreateInference", "GetModel",
+               "GetCustomizedModel"]  # fmt: skip
+    return _policy(_allow(actions, "*", "bedrock-mantle"), _allow(["InvokeFunction"], [place.function], "lambda"))
+
+
+def assume_policy(role: str) -> JsonDict:
+    """For keys that take on ``role``, which holds the other policy."""
+    return _policy(_allow(["AssumeRole"], [role], "sts"))
 
 
 def job_trust(place: Place) -> JsonDict:
@@ -119,8 +135,9 @@ def _grader_roles(place: Place) -> list[str]:
 
 
 def _functions(place: Place) -> JsonDict:
+    """A function is made with a tag and published in one call; AWS does not say whether that needs PublishVersion."""
     actions = ["CreateFunction", "UpdateFunctionCode", "GetFunctionConfiguration", "ListVersionsByFunction",
-               "PublishVersion", "InvokeFunction", "DeleteFunction"]  # fmt: skip
+               "PublishVersion", "InvokeFunction", "DeleteFunction", "TagResource"]  # fmt: skip
     return _allow(actions, [place.function], "lambda")
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
 from . import aws_policies as policies
 from . import catalogue
-from .aws import DENIED, AwsCredentials, Clients, code_of, translate
+from .aws import DENIED, AwsCredentials, Clients, code_of, place_of, translate
 from .base import refuse_at_work
 from .bedrock_asking import BedrockAsking
 from .bedrock_checks import AccountCheck
@@ -38,7 +37,6 @@ from .lambda_grader import LambdaGrader, asks_a_judge
 from .types import Capabilities, Checkpoint, EventPage, Handle, JsonDict, ModelInfo, TrainingRequest, TrainingStatus
 
 _ROLE = r"^$|^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$"
-_ACCOUNT = re.compile(r":iam::(\d{12}):")
 
 
 class BedrockCredentials(AwsCredentials):
@@ -140,7 +138,8 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
         Returns what was deleted, in words. Raises PlatformError while the run's job is at work.
         """
         refuse_at_work(self, key)
-        deleted = ["the grader's function"] if LambdaGrader(self._clients, self.label).delete(key) else []
+        graders = LambdaGrader(self._clients, self.label, self._remedy())
+        deleted = ["the grader's function"] if graders.delete(key) else []
         files = self._files(f"{folder(key)}/")
         for name in files:
             self._call("deleting files", "s3", "delete_object", Bucket=self._given.bucket, Key=name)
@@ -272,17 +271,7 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
             raise translate(error, platform=self.label, doing=doing, spending=spending, remedy=remedy) from None
 
     def _place(self) -> policies.Place:
-        """Account and roles as the connection names them; the account is the roles' own where there are any."""
-        given = self._given
-        account = _ACCOUNT.search(given.job_role_arn or given.grader_role_arn or given.assume_role_arn)
-        known = {"account": account[1]} if account else {}
-        known |= {"bucket": given.bucket} if given.bucket else {}
-        roles = {
-            "job_role": given.job_role_arn,
-            "grader_role": given.grader_role_arn,
-            "judge_role": given.judge_role_arn,
-        }
-        return policies.Place(region=given.region, **known, **roles)
+        return place_of(self._given, bucket=self._given.bucket, job_role=self._given.job_role_arn)
 
     def _remedy(self) -> str:
         return policies.text_of(policies.app_policy(self._place()))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from . import aws_policies as policies
 from . import catalogue
-from .aws import AwsCredentials, Clients
+from .aws import AwsCredentials, Clients, place_of
 from .base import refuse_at_work
 from .bedrock_values import check_counts, jsonl, settings_of, trainable
 from .errors import NotSupported
@@ -60,10 +60,7 @@ class BedrockOpenAIPlatform(ChatModels):
         wire = ProtocolCredentials(base_url=credentials.address, api_key=credentials.api_key)
         super().__init__(wire, http_client=http_client, call_timeout=call_timeout)
         self._given = credentials
-        place = policies.Place(
-            region=credentials.region, grader_role=credentials.grader_role_arn, judge_role=credentials.judge_role_arn
-        )
-        remedy = policies.text_of(policies.publisher_policy(place))
+        remedy = policies.text_of(policies.publisher_policy(place_of(credentials)))
         self._graders = LambdaGrader(Clients(credentials, self.label), self.label, remedy)
 
     def capabilities(self) -> Capabilities:

@@ -1,9 +1,9 @@
 """Amazon Bedrock on loopback: control plane, runtime and CloudWatch Logs, with S3, IAM, STS and Lambda, on one address.
 
 Stricter than the service where it can be: each request is held against the service's API model, maxima, patterns and
-choices too, and each answer as well (``wrong_answers``). Rows, roles and functions must be there. Jobs really run the
-function they are given. Sources: botocore 1.44.5's models, the Bedrock user guide. Ids of what it makes begin with
-``sim0``.
+choices too, and each answer as well (``wrong_answers``). Keys and roles may do what the policies that the product
+prints allow them. Rows, roles and functions must be there. Jobs really run the function they are given. Sources:
+botocore 1.44.5's models, the Bedrock user guide. Ids of what it makes begin with ``sim0``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import uuid
 from contextlib import AbstractContextManager
 from typing import Any
 
+from rft_project.platforms import aws_policies as printed
+
 from .aws_account import ACCOUNT, AwsAccount
+from .aws_iam import Need, Place, allows, needs_of_call, needs_of_request
 from .aws_shapes import Call, answer_problems, rest_call, target_call
-from .aws_wire import action, scope, xml
-from .bedrock_jobs import TRAINABLE, GraderFailed, checked_job, graded, now, settings_for
+from .aws_wire import scope, session_of, xml
+from .bedrock_jobs import TRAINABLE, GraderFailed, checked_job, graded, needs_of_job, now, refuse, settings_for
 from .bedrock_runtime import EMBEDDING, conversed, embedded
 from .faults import Fault
 from .lambda_runs import LambdaProcess, Run
@@ -35,7 +38,9 @@ _FINAL = ("Completed", "Failed", "Stopped")
 
 
 class BedrockEmulator(Emulator):
-    """``credentials`` are a connection's. ``denied``: actions such as "s3:PutObject" that the keys may not do.
+    """``credentials`` are a connection's. ``policies``: what each access key may do, those of roles' sessions among
+    them; a key that is not there may do everything. ``denied``: actions such as "s3:PutObject" that nobody may do.
+    ``needed``: the actions each key needed so far.
 
     ``refuses_validation``: jobs with validators are refused. ``stops_early``: the step after which the service ends a
     job by itself. ``fails_at``: the step at which a job fails inside. ``deploy_seconds``: until a deployment is Active.
@@ -51,7 +56,10 @@ class BedrockEmulator(Emulator):
         self.account = AwsAccount(region, self.key)
         self.step_seconds = step_seconds
         self.deploy_seconds = deploy_seconds
+        self.place = Place(region, ACCOUNT)
+        self.policies = self._printed_policies()
         self.denied: set[str] = set()
+        self.needed: dict[str, set[str]] = {}
         self.refuses_validation = False
         self.stops_early: int | None = None
         self.fails_at: int | None = None
@@ -81,6 +89,18 @@ class BedrockEmulator(Emulator):
             "grader_role_arn": account.grader_role,
             "judge_role_arn": account.judge_role,
             "endpoint_url": self.origin,
+        }
+
+    def _printed_policies(self) -> dict[str, Json]:
+        """The account as somebody sets it up who copies what the product prints."""
+        account = self.account
+        roles = {"job_role": account.job_role, "grader_role": account.grader_role, "judge_role": account.judge_role}
+        place = printed.Place(account=ACCOUNT, region=self.region, bucket=account.bucket, **roles)
+        return {
+            self.key: printed.app_policy(place),
+            session_of(account.job_role): printed.job_policy(place),
+            session_of(account.grader_role): printed.grader_policy(place),
+            session_of(account.judge_role): printed.judge_policy(place),
         }
 
     def stop(self) -> None:
@@ -114,20 +134,20 @@ class BedrockEmulator(Emulator):
         return Answer(refused.status, {"message": refused.message, "__type": code}, headers)
 
     def route(self, request: Request) -> Any:
-        service = (scope(request) + [""] * 4)[3]
+        key, _, _, service, *_ = [*scope(request), "", "", ""]
         if service == "logs":
-            return self._called(target_call("logs", request))
+            return self._called(target_call("logs", request), key)
         if service == "bedrock":
             call = rest_call("bedrock", request) or rest_call("bedrock-runtime", request)
             if call is None:
                 raise Refused(
                     404, f"No such operation: {request.method} {request.path}", code="UnknownOperationException"
                 )
-            return self._called(call)
-        wanted = action(service, request)
-        if wanted in self.denied:
-            return self._denied_elsewhere(wanted, service)
-        if wanted == "lambda:Invoke":
+            return self._called(call, key)
+        missing = self.missing(key, needs_of_request(service, request, self.place))
+        if missing:
+            return self._denied_elsewhere(missing, service)
+        if service == "lambda" and request.parts[-1] == "invocations":
             return self._invoke(request)
         return self.account.forward(request)
 
@@ -145,11 +165,10 @@ class BedrockEmulator(Emulator):
             return self.route(request)
         return super()._routed(request)
 
-    def _called(self, call: Call) -> Answer:
-        service = "bedrock" if call.service == "bedrock-runtime" else call.service
-        wanted = f"{service}:{'InvokeModel' if call.operation == 'Converse' else call.operation}"
-        if wanted in self.denied:
-            raise Refused(403, self._no(wanted), code="AccessDeniedException")
+    def _called(self, call: Call, key: str) -> Answer:
+        missing = self.missing(key, needs_of_call(call, self.place))
+        if missing:
+            raise Refused(403, self._no(missing), code="AccessDeniedException")
         handler = getattr(self, f"on_{call.operation}", None)
         if handler is None:
             raise Refused(501, f"{call.operation} is not emulated.", code="InternalServerException")
@@ -158,6 +177,13 @@ class BedrockEmulator(Emulator):
             return body
         self.wrong_answers += answer_problems(call, body)
         return Answer(call.status, body, {"x-amzn-requestid": uuid.uuid4().hex})
+
+    def missing(self, key: str, needs: list[Need]) -> str:
+        """The first action that ``key`` may not do, '' where it may do all. Kept in ``needed``."""
+        self.needed.setdefault(key, set()).update(need.action for need in needs)
+        policy = self.policies.get(key)
+        lacking = [n for n in needs if n.action in self.denied or (policy is not None and not allows(policy, n))]
+        return f"{lacking[0].action} on resource: {lacking[0].resource}" if lacking else ""
 
     def _no(self, wanted: str) -> str:
         who = f"arn:aws:iam::{ACCOUNT}:user/rft"
@@ -189,23 +215,26 @@ class BedrockEmulator(Emulator):
         with self.lock:
             if arn not in self._processes:
                 content = bytes(function.code_bytes)
-                self._processes[arn] = LambdaProcess(content, function.handler, self._environment())
+                self._processes[arn] = LambdaProcess(content, function.handler, self._environment(function.role))
             process = self._processes[arn]
         run = process.invoke(event, timeout or float(function.timeout))
         with self.lock:
             self.invocations.append((arn, event))
             at = time.time_ns() // 1_000_000
             name = function.function_name
-            self.logs.setdefault(name, []).extend((at, line) for line in ["START RequestId: 1", *run.log, "END"])
+            group = self.place.arn("logs", f"log-group:/aws/lambda/{name}")
+            writes = [Need(f"logs:{verb}", f"{group}:log-stream:1") for verb in ("CreateLogStream", "PutLogEvents")]
+            if not self.missing(session_of(function.role), [Need("logs:CreateLogGroup", group), *writes]):
+                self.logs.setdefault(name, []).extend((at, line) for line in ["START RequestId: 1", *run.log, "END"])
         return run
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, role: str) -> dict[str, str]:
         """What AWS puts into a function's, as far as boto3 looks at it."""
         return {
             "AWS_ENDPOINT_URL": self.origin,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_ACCESS_KEY_ID": session_of(role),
             "AWS_SECRET_ACCESS_KEY": _SECRET,
         }
 
@@ -249,6 +278,9 @@ class BedrockEmulator(Emulator):
         if self.refuses_validation and given.get("validationDataConfig"):
             raise Refused(400, "Validation datasets are not supported for this model.", code="ValidationException")
         train, valid = checked_job(given, self.account)
+        lacking = self.missing(session_of(given["roleArn"]), needs_of_job(given))
+        if lacking:
+            raise refuse(f"The role {given['roleArn']} is not authorized to perform: {lacking}")
         at, number = now(), uuid.uuid4().hex[:8]
         kept = (
             "jobName",

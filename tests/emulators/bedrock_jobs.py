@@ -16,6 +16,7 @@ from typing import Any
 from graders_app.core.evaluate import GraderResult, Pair
 
 from .aws_account import AwsAccount
+from .aws_iam import Need
 from .training import RATE, Settings
 from .wire import Json, Refused
 
@@ -58,6 +59,21 @@ def checked_job(given: Json, account: AwsAccount) -> tuple[list[Json], list[Json
     validators = given.get("validationDataConfig", {}).get("validators", [])
     valid = [row for place in validators for row in rows_at(place["s3Uri"], account, least=1)]
     return train, valid
+
+
+def needs_of_job(given: Json) -> list[Need]:
+    """What the job does under its role."""
+    validators = given.get("validationDataConfig", {}).get("validators", [])
+    read = [given["trainingDataConfig"]["s3Uri"], *(place["s3Uri"] for place in validators)]
+    written = given["outputDataConfig"]["s3Uri"]
+    function = given["customizationConfig"]["rftConfig"]["graderConfig"]["lambdaGrader"]["lambdaArn"]
+    bucket = written.removeprefix("s3://").partition("/")[0]
+    return [
+        Need("s3:ListBucket", f"arn:aws:s3:::{bucket}"),
+        *(Need("s3:GetObject", uri.replace("s3://", "arn:aws:s3:::")) for uri in read),
+        Need("s3:PutObject", f"{written.replace('s3://', 'arn:aws:s3:::')}metrics.csv"),
+        Need("lambda:InvokeFunction", function),
+    ]
 
 
 def rows_at(address: Any, account: AwsAccount, *, least: int) -> list[Json]:

@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
-from .bedrock import BedrockEmulator
+from rft_project.platforms import aws_policies as printed
+
+from .aws_iam import Need, allows
+from .bedrock import ACCOUNT, BedrockEmulator
 from .bedrock_jobs import GraderFailed, check_row, graded
 from .faults import Fault
 from .finetuning import FineTuningEmulator
@@ -34,8 +37,8 @@ EVERY = 4
 
 
 class MantleEmulator(FineTuningEmulator):
-    """``credentials`` are a connection's. ``aws`` keeps and runs the graders' functions, at
-    ``aws_port`` and for ``aws_key``."""
+    """``credentials`` are a connection's. ``aws`` keeps and runs the graders' functions, at ``aws_port`` and for
+    ``aws_key``. ``policy``: what the key's owner may do, as we print it; ``needed``: the actions that were needed."""
 
     prefix = "/v1"
     trainable: ClassVar[tuple[str, ...]] = (TRAINABLE, QWEN)
@@ -49,6 +52,12 @@ class MantleEmulator(FineTuningEmulator):
         }
         super().__init__(key=options.pop("key", f"bedrock-api-key-{uuid.uuid4().hex}"), **options)
         self.aws = BedrockEmulator(region=REGION, **account)
+        account = self.aws.account
+        roles = {"grader_role": account.grader_role, "judge_role": account.judge_role}
+        place = printed.Place(account=ACCOUNT, region=REGION, **roles)
+        self.aws.policies[self.aws.key] = printed.publisher_policy(place)
+        self.policy = printed.key_policy(place)
+        self.needed: set[str] = set()
         self.aws.thread.start()
         for name in self.trainable:
             self.models[name] = ({"id": name, "object": "model", "created": 1, "owned_by": "system"}, None)
@@ -65,6 +74,20 @@ class MantleEmulator(FineTuningEmulator):
 
     def limited(self, request: Request) -> int | None:
         return len(request.content) // 4 if request.parts[0] == "chat" else None
+
+    def authorize(self, request: Request) -> None:
+        super().authorize(request)
+        self._allow("CallWithBearerToken")
+        kind, *rest = [part for part in request.parts if part != "fine_tuning"]
+        action = _ACTIONS.get((request.method, kind, len(rest) if rest[1:] != ["cancel"] else "cancel"))
+        if action is not None:
+            self._allow(action)
+
+    def _allow(self, action: str, resource: str = "*", service: str = "bedrock-mantle") -> None:
+        """Raises Refused where the key's owner may not do this."""
+        self.needed.add(f"{service}:{action}")
+        if not allows(self.policy, Need(f"{service}:{action}", resource)):
+            raise Refused(403, f"The key's owner is not authorized to perform: {service}:{action}")
 
     def route(self, request: Request) -> Any:
         match request.method, request.parts:
@@ -127,6 +150,7 @@ class MantleEmulator(FineTuningEmulator):
         arn = str(grader["lambda"]["function"])
         if f":lambda:{REGION}:" not in arn or self.aws.account.function(arn) is None:
             raise Refused(400, f"The function {arn} does not exist in {REGION}.", param="method.reinforcement.grader")
+        self._allow("InvokeFunction", arn, "lambda")
         given = inner.get("hyperparameters") or {}
         only(given, {"n_epochs", "batch_size", "learning_rate_multiplier"}, "hyperparameters.")
         for name, value in given.items():
@@ -176,6 +200,22 @@ class MantleEmulator(FineTuningEmulator):
 
 
 _PAGING = {"limit", "after"}
+#: The action of a request: verb, what it is about, and pieces of the path behind that. AWS names none for reading a
+#: job's events and checkpoints: it is taken to be that of reading the job.
+_ACTIONS: dict[tuple[str, str, int | str], str] = {
+    ("POST", "files", 0): "CreateFile",
+    ("GET", "files", 0): "ListFiles",
+    ("GET", "files", 1): "GetFile",
+    ("DELETE", "files", 1): "DeleteFile",
+    ("POST", "jobs", 0): "CreateFineTuningJob",
+    ("GET", "jobs", 0): "ListFineTuningJobs",
+    ("GET", "jobs", 1): "GetFineTuningJob",
+    ("GET", "jobs", 2): "GetFineTuningJob",
+    ("POST", "jobs", "cancel"): "CancelFineTuningJob",
+    ("GET", "models", 0): "ListModels",
+    ("GET", "models", 1): "GetModel",
+    ("POST", "chat", 1): "CreateInference",
+}
 
 
 def _settings(method: Json, rows: int) -> Settings:

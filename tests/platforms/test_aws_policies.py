@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rft_project.platforms import aws_policies as policies
 
-PAGE = (Path(__file__).parents[2] / "docs" / "platforms" / "bedrock.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs" / "platforms"
 PLACE = policies.Place()
+OREGON = policies.Place(region="us-west-2", judge_role="arn:aws:iam::123456789012:role/RftJudge")
+APP_ROLE = "arn:aws:iam::123456789012:role/RftStudio"
 
 
 @pytest.mark.parametrize(
-    "policy",
+    ("page", "policy"),
     [
-        policies.app_policy(PLACE),
-        policies.job_trust(PLACE),
-        policies.job_policy(PLACE),
-        policies.grader_trust(),
-        policies.grader_policy(PLACE),
-        policies.judge_policy(PLACE),
+        ("bedrock", policies.app_policy(PLACE)),
+        ("bedrock", policies.assume_policy(APP_ROLE)),
+        ("bedrock", policies.job_trust(PLACE)),
+        ("bedrock", policies.job_policy(PLACE)),
+        ("bedrock", policies.grader_trust()),
+        ("bedrock", policies.grader_policy(PLACE)),
+        ("bedrock", policies.judge_policy(PLACE)),
+        ("bedrock_openai", policies.grader_trust()),
+        ("bedrock_openai", policies.grader_policy(OREGON)),
+        ("bedrock_openai", policies.judge_policy(OREGON)),
+        ("bedrock_openai", policies.publisher_policy(OREGON)),
+        ("bedrock_openai", policies.key_policy(OREGON)),
     ],
-    ids=["app", "job trust", "job", "grader trust", "grader", "judge"],
-)
-def test_the_documentation_prints_the_same(policy) -> None:
-    assert f"```json\n{policies.text_of(policy)}\n```" in PAGE
+    ids=["app", "assume", "job trust", "job", "grader trust", "grader", "judge", "lambda trust", "function", "asking",
+         "publisher", "key"],
+)  # fmt: skip
+def test_the_documentation_prints_the_same(page: str, policy: dict[str, Any]) -> None:
+    assert f"```json\n{policies.text_of(policy)}\n```" in (DOCS / f"{page}.md").read_text(encoding="utf-8")
 
 
 def test_a_graders_function_may_write_logs_and_nothing_else() -> None:

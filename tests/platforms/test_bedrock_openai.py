@@ -11,7 +11,7 @@ import pytest
 
 from graders_app.core.compiling import lambda_zip
 from rft_project.platforms import NotSupported, Platform, PlatformError, Unknown, build
-from rft_project.platforms.types import Handle
+from rft_project.platforms.types import DeployRequest, Handle
 from tests.emulators import mantle
 from tests.emulators.mantle import Fault, MantleEmulator
 from tests.engine.process import EXACT
@@ -38,6 +38,8 @@ def emulator(running: MantleEmulator) -> MantleEmulator:
     running.faults.clear()
     running.requests.clear()
     running.problems.clear()
+    running.needed.clear()
+    running.aws.needed.clear()
     running.list_lag = 0
     return running
 
@@ -161,6 +163,33 @@ class TestBedrockOpenAI(PlatformContract):
         platform.find_training(request.key)
         assert platform.find_training(request.key) == platform.start_training(request)
         assert len(emulator.jobs) == jobs + 1
+
+    def test_the_printed_policies_are_enough_and_nothing_more(self, platform, emulator, request_for) -> None:
+        request = request_for()
+        platform.check()
+        handle = platform.start_training(request)
+        model = self.finished(platform, handle).model
+        platform.events(handle)
+        platform.checkpoints(handle)
+        platform.deploy(DeployRequest(key="d", model=model))
+        platform.sample(self.ask(model, "x"))
+        platform.clean_up(request.key)
+        with pytest.raises(PlatformError):
+            platform.cancel_training(Handle(id="ftjob-none"))
+        allowed = {action for statement in emulator.policy["Statement"] for action in statement["Action"]}
+        unproven = {"bedrock-mantle:GetCustomizedModel"}
+        assert emulator.needed == allowed - unproven
+        published = emulator.aws.policies[emulator.aws.key]
+        allowed = {action for statement in published["Statement"] for action in statement["Action"]}
+        assert emulator.aws.needed[emulator.aws.key] == allowed - {"lambda:PublishVersion", "lambda:UpdateFunctionCode"}
+
+    def test_a_missing_right_of_the_keys_owner_is_said(self, platform, emulator, request_for, monkeypatch) -> None:
+        only = {"Effect": "Allow", "Action": ["bedrock-mantle:CallWithBearerToken"], "Resource": "*"}
+        monkeypatch.setattr(emulator, "policy", {"Statement": [only]})
+        with pytest.raises(PlatformError) as denied:
+            platform.start_training(request_for())
+        assert str(denied.value).endswith("is not authorized to perform: bedrock-mantle:ListFiles.")
+        assert not isinstance(denied.value, Unknown)
 
     def test_cleaning_up_takes_function_and_file(self, platform, emulator, request_for) -> None:
         request = request_for()
