@@ -151,6 +151,7 @@ JOB_HANDLERS = {
     "repeats": "wizard_app.jobs.run_repeats",
     "train": "wizard_app.jobs.run_train",
     "evaluate": "wizard_app.jobs.run_evaluate",
+    "deploy": "wizard_app.jobs.run_deploy",
 }
 
 # Called every minute by the sweep; each puts away what has had its time, and costs one query where there is nothing.

@@ -21,5 +21,13 @@ def run(user: Any, pk: int) -> RFTJob:
 
 
 def deployment(user: Any, pk: int, deployment_pk: int) -> Deployment:
-    found = Deployment.objects.select_related("run", "connection").filter(run__in=RFTJob.objects.of(user))
+    rows = Deployment.objects.select_related(
+        "run__dataset", "run__snapshot", "run__grader", "run__connection", "run__workspace", "connection", "job"
+    )
+    found = rows.filter(run__in=RFTJob.objects.of(user))
     return get_object_or_404(found, run_id=pk, pk=deployment_pk)
+
+
+def shown_deployment(run: RFTJob, pk: str) -> Deployment | None:
+    """The run's standing deployment an address asks for; None where it asks for none."""
+    return get_object_or_404(run.deployments.filter(ended_at=None), pk=int(pk)) if pk.isdecimal() else None

@@ -94,27 +94,50 @@ class OverrideForm(StudioForm):
     reason = forms.CharField(label="Why train all the same?", max_length=300)
 
 
-class TrainForm(StudioForm):
-    """Hyperparameters of one model and its platform's own options, within the bounds its catalogue entry gives."""
+class BoundForm(StudioForm):
+    """Fields within the bounds that a model's catalogue entry gives."""
+
+    def add(self, bounds: dict[str, Bound]) -> None:
+        for name, bound in bounds.items():
+            self.fields[name] = _field(name, bound)
+            self.fields[name].widget.attrs["class"] = "input"
+
+    def chosen(self, bounds: dict[str, Bound]) -> dict:
+        """What was set by hand; the platform's own default stands for what was left empty."""
+        given = self.to_params()
+        return {name: given[name] for name in bounds if given.get(name) not in (None, "")}
+
+
+class TrainForm(BoundForm):
+    """Hyperparameters of one model and its platform's own options."""
 
     def __init__(self, *args, info: ModelInfo, **kwargs):
         super().__init__(*args, **kwargs)
         self.info = info
-        for name, bound in (info.options | info.hyperparameters).items():
-            self.fields[name] = _field(name, bound)
-            self.fields[name].widget.attrs["class"] = "input"
+        self.add(info.options | info.hyperparameters)
 
     def hyperparameters(self) -> dict:
-        """What was set by hand; the platform's own default stands for what was left empty."""
-        return self._set(self.info.hyperparameters)
+        return self.chosen(self.info.hyperparameters)
 
     def options(self) -> dict:
-        """The same of what only this platform has."""
-        return self._set(self.info.options)
+        """What only this platform has."""
+        return self.chosen(self.info.options)
 
-    def _set(self, bounds: dict[str, Bound]) -> dict:
-        given = self.to_params()
-        return {name: given[name] for name in bounds if given.get(name) not in (None, "")}
+
+class DeployForm(BoundForm):
+    """Which model of a training, and its platform's own options."""
+
+    model = forms.ChoiceField(label="Model", required=False)
+
+    def __init__(self, *args, models: dict[str, str], bounds: dict[str, Bound], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.bounds = bounds
+        self.fields["model"].choices = list(models.items())
+        self.fields["model"].widget.attrs["class"] = "input"
+        self.add(bounds)
+
+    def options(self) -> dict:
+        return self.chosen(self.bounds)
 
 
 def _field(name: str, bound: Bound) -> forms.Field:

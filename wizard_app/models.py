@@ -219,14 +219,24 @@ class Checkpoint(models.Model):
 
 
 class Deployment(models.Model):
-    """A tuned model made callable. ``model`` is what to put into ``model`` when calling it."""
+    """A tuned model made callable, or the wish for it: the row is there before its platform is asked.
+
+    ``model`` is the tuned model that is to stand behind it, ``called`` what to put into ``model`` when calling it and
+    ``key`` that of its intent in the ledger. One that failed or was taken back has ended and stays as a record.
+    """
 
     run = models.ForeignKey(RFTJob, models.CASCADE, related_name="deployments")
     connection = models.ForeignKey(Connection, models.PROTECT)
-    handle = models.CharField(max_length=200)
+    job = models.ForeignKey("jobs.Job", models.SET_NULL, null=True, related_name="+")
+    key = models.CharField(max_length=160)
+    options = models.JSONField(default=dict)  # by the names of ``ModelInfo.deploy_options``
+    handle = models.CharField(max_length=200, blank=True)
     model = models.CharField(max_length=200)
+    called = models.CharField(max_length=200, blank=True)
     state = models.CharField(max_length=20)
+    word = models.CharField(max_length=60, blank=True)  # the platform's own
     detail = models.CharField(max_length=500, blank=True)
+    remedy = models.TextField(blank=True)  # text to copy that would help
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)
@@ -240,8 +250,25 @@ class Deployment(models.Model):
         ordering = ["-pk"]
 
     def __str__(self) -> str:
-        return self.model
+        return self.called or self.model
+
+    def get_absolute_url(self) -> str:
+        return reverse("wizard:deployment", args=[self.run_id, self.pk])
 
     @property
     def answers(self) -> bool:
-        return self.state == State.SUCCEEDED.value
+        return self.ended_at is None and self.state == State.SUCCEEDED.value
+
+
+class ServedModel(models.Model):
+    """A model that stood behind a deployment from ``since`` on, until the next one did."""
+
+    deployment = models.ForeignKey(Deployment, models.CASCADE, related_name="served")
+    model = models.CharField(max_length=200)
+    since = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.model

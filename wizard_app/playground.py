@@ -36,17 +36,20 @@ def framing(run: RFTJob) -> list[Message]:
     return shared
 
 
-def ask(run: RFTJob, prompt: str) -> Answers:
-    """Greedy answers of base and tuned model. Raises PlatformError, and Unasked where nobody may see the framing."""
+def ask(run: RFTJob, prompt: str, model: str = "") -> Answers:
+    """Greedy answers of base and tuned model, or of another ``model`` of its training.
+
+    Raises PlatformError, and Unasked where nobody may see the framing.
+    """
     run = as_trained(run)
     consent.ask_first(consent.about_snapshot(run.frozen, run.platform_connection), by=None)
     platform = platform_for(run.platform_connection)
     messages = [*framing(run), {"role": "user", "content": prompt}]
     texts = []
-    for model in (run.base_model, run.tuned_model):
-        plan = evaluation_plan(run, model)
+    for asked in (run.base_model, model or run.tuned_model):
+        plan = evaluation_plan(run, asked)
         request = SampleRequest(
-            model=model, messages=messages, temperature=0.0, max_tokens=plan.max_tokens, allowed_answers=plan.allowed
+            model=asked, messages=messages, temperature=0.0, max_tokens=plan.max_tokens, allowed_answers=plan.allowed
         )
         texts.append(platform.sample(request).answers[0].text)
     return Answers(prompt, *texts)

@@ -122,6 +122,11 @@ class TrainResult(Stored):
     seconds: float = 0.0
 
 
+class DeployResult(Stored):
+    model: str
+    called: str
+
+
 class ResultsSummary(Stored):
     """Base and tuned model on the same frozen validation prompts, greedy, with the same grader."""
 

@@ -15,17 +15,14 @@ from graders_app.core.evaluate import GraderError
 from graders_app.core.spec import item_fields, parse_grader
 from graders_app.models import Grader
 from rft_project.connections.models import AuditEntry
-from rft_project.connections.services import platform_for
 from rft_project.jobs.models import Job, live_job
 from rft_project.jobs.services import HasPk, enqueue, retry
-from rft_project.ledger import services as ledger
-from rft_project.platforms.types import DeployRequest, Handle, State
 
 from . import attempts, flow
 from .attempts import Earlier
 from .choosing import dry_run_refusal, forbidden, model_info, training_refusal
 from .items import allowed_answers, answer_tokens
-from .models import Deployment, RFTJob, StepResult
+from .models import RFTJob, StepResult
 from .receivers import ask_first
 from .sampling import Plan
 from .schemas import DryRunParams, GraderParams, GraderSummary, Stored, TrainParams
@@ -213,7 +210,7 @@ def _new_training(run: RFTJob, params: TrainParams, *, spent: bool, by: Any) -> 
     return job
 
 
-# --- J: results and deploy
+# --- J: results
 
 
 def start_evaluation(run: RFTJob, *, by: Any, agreed: str = "") -> Job:
@@ -239,48 +236,6 @@ def queue_evaluation(run: RFTJob, *, by: HasPk | None) -> Job:
     return job
 
 
-def deploy(run: RFTJob, *, by: Any) -> Deployment:
-    """Make the tuned model callable; pressing again finds the deployment that is there, and looks how far it is.
-
-    ``state`` of the result says whether it answers yet: that takes minutes on some platforms.
-    """
-    run = attempts.as_trained(run)
-    if not run.tuned_model or run.connection is None:
-        raise Refused("There is no tuned model yet; train first.")
-    found = run.deployments.filter(model=run.tuned_model, ended_at=None, state=State.SUCCEEDED.value).first()
-    if found is not None:
-        return found
-    platform = platform_for(run.platform_connection)
-    key = _deploy_key(run)
-    journal = ledger.journal(run.platform_connection, key, f"deployment of {run.name}")
-    handle = platform.deploy(DeployRequest(key=key, model=run.tuned_model, name=run.name), journal)
-    status = platform.deployment(handle)
-    if status.state is State.FAILED:
-        ledger.release(key)
-        run.deployments.filter(handle=handle.id, ended_at=None).update(ended_at=timezone.now())
-        raise Refused(status.detail or f"The platform could not deploy the model: {status.word}.")
-    told = {
-        "model": status.model or run.tuned_model,
-        "connection": run.connection,
-        "state": status.state.value,
-        "detail": status.detail[:500],
-    }
-    deployment, made = Deployment.objects.update_or_create(
-        run=run,
-        handle=handle.id,
-        ended_at=None,
-        defaults=told,
-        create_defaults={**told, "created_by_id": by.pk if by else None},
-    )
-    if made:
-        AuditEntry.write("deploy", run, workspace=run.workspace, actor=by, detail=deployment.model)
-    return deployment
-
-
-def _deploy_key(run: RFTJob) -> str:
-    return f"{run.training_key}:deploy"
-
-
 def again(run: RFTJob, step: str, *, by: Any, agreed: str = "") -> Job:
     """A step whose job failed or was stopped goes on from where it was. Raises Refused or PlatformError."""
     state = flow.state_of(run, step)
@@ -295,12 +250,3 @@ def again(run: RFTJob, step: str, *, by: Any, agreed: str = "") -> Job:
     else:
         ask_first(run, run.platform_connection, agreed=agreed, by=by)
     return retry(state.job)
-
-
-def undeploy(deployment: Deployment, *, by: Any) -> None:
-    """Take the deployment back; the tuned model itself stays."""
-    platform_for(deployment.connection).undeploy(Handle(id=deployment.handle, kind="deployment"))
-    ledger.release(_deploy_key(deployment.run))
-    deployment.ended_at = timezone.now()
-    deployment.save(update_fields=["ended_at"])
-    AuditEntry.write("undeploy", deployment.run, workspace=deployment.run.workspace, actor=by, detail=deployment.model)

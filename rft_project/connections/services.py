@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
+from pydantic import ValidationError
 
-from rft_project.platforms import build, signs_in_as_server
+from rft_project.platforms import adapter, build, signs_in_as_server
 from rft_project.platforms.base import Platform
 from rft_project.platforms.endpoints import is_loopback, refusal
 from rft_project.platforms.errors import PlatformError
@@ -122,6 +123,19 @@ def platform_for(connection: Connection) -> Platform:
         # The engine of this server moves with the settings; its key goes to no other address.
         values = {**values, "base_url": settings.ENGINE_URL, "api_key": settings.ENGINE_KEY}
     return build(connection.kind, values)
+
+
+def calling_address(connection: Connection) -> str:
+    """Where its OpenAI-compatible API is called, for code that people copy; '' where the SDK knows by itself."""
+    if connection.kind == "openai" and not connection.address:
+        return ""
+    if is_own_engine(connection):
+        return str(settings.ENGINE_URL)
+    try:
+        checked = adapter(connection.kind).credentials.model_validate(connection.credentials())
+    except (SealError, PlatformError, ValidationError):
+        return connection.address
+    return str(getattr(checked, "address", "") or getattr(checked, "base_url", ""))
 
 
 def webhook_secret(connection: Connection) -> str:

@@ -20,12 +20,14 @@ pytestmark = pytest.mark.django_db
 
 NAMES = [pattern.name for pattern in urls.urlpatterns]
 COMMANDS = {name for name in NAMES if name.startswith("do_")}
-#: The list of one's own runs.
-OPEN = {"runs"}
+#: Lists of one's own.
+OPEN = {"runs", "deployments"}
 #: A run that is split and graded: what is not open yet sends back to the step that is (302), outside htmx a region
 #: sends to its page (303).
 PAGES = {
     "runs": 200,
+    "deployments": 200,
+    "deployment": 200,
     "new_run": 200,
     "run": 302,
     "split": 200,
@@ -43,6 +45,7 @@ PAGES = {
     "attack": 303,
     "repeats": 303,
     "splitting": 303,
+    "standing": 303,
 }
 
 
@@ -51,7 +54,7 @@ def address(graded_run: RFTJob, settings: Any) -> Callable[[str], str]:
     settings.ENGINE_URL = "http://127.0.0.1:9/v1"  # nobody there: pages and commands say so
     connection = local_connection(graded_run.workspace)
     deployment = Deployment.objects.create(
-        run=graded_run, connection=connection, handle="h", model="m", state="succeeded"
+        run=graded_run, connection=connection, handle="h", model="m", called="m", state="succeeded"
     )
     patterns = {pattern.name: pattern for pattern in get_resolver("wizard_app.urls").url_patterns}
     given = {"pk": graded_run.pk, "deployment_pk": deployment.pk, "step": "dry_run"}
@@ -83,7 +86,8 @@ def test_a_stranger_gets_404_for_reading_and_writing(address, graded_run, strang
     assert {name: written[name] for name in COMMANDS | forms} == dict.fromkeys(COMMANDS | forms, 404)
     assert {written[name] for name in written if name not in COMMANDS | forms} == {405}
     assert everything(graded_run) == before
-    assert graded_run.name not in client.get(reverse("wizard:runs")).content.decode()
+    for name in OPEN:
+        assert graded_run.name not in client.get(reverse(f"wizard:{name}")).content.decode()
 
 
 @pytest.mark.parametrize("who", ["owner", "colleague"])

@@ -70,22 +70,35 @@ def test_a_tuned_model_is_deployed_and_then_compared(
     results = reverse("wizard:results", args=[azure_run.pk])
     assert "lets a model answer once it is deployed" in client.get(results).content.decode()
     resource.arm.creating_seconds = 3600.0
-    client.post(reverse("wizard:do_deploy", args=[azure_run.pk]))
+    asked = client.post(reverse("wizard:do_deploy", args=[azure_run.pk]), {"sku": "GlobalStandard", "capacity": "120"})
     made = azure_run.deployments.get()
+    assert asked["Location"] == made.get_absolute_url()
+    drain()
+    made.refresh_from_db()
     assert not made.answers
+    assert "is making it ready" in client.get(made.get_absolute_url()).content.decode()
     waiting = client.get(results).content.decode()
-    assert "Look again in a few minutes." in waiting
+    assert "Your model is being deployed." in waiting
     assert "Compare the two models." not in waiting
     for standing in resource.arm.deployments.values():
         standing.succeeds_at = standing.answers_at = 0.0
     client.post(reverse("wizard:do_deploy", args=[azure_run.pk]))
-    (name,) = resource.arm.made
-    assert (azure_run.deployments.get(), azure_run.deployments.get().model) == (made, name)
-    assert "Compare the two models." in client.get(results).content.decode()
-    client.post(reverse("wizard:do_compare", args=[azure_run.pk]))
     drain(jump=True)
+    (name,) = resource.arm.made
+    made.refresh_from_db()
+    azure_run.refresh_from_db()
+    assert (azure_run.deployments.get(), made.model, made.called) == (made, azure_run.tuned_model, name)
+    assert resource.arm.deployments[name].body["sku"] == {"name": "GlobalStandard", "capacity": 120}
+    page = client.get(made.get_absolute_url()).content.decode()
+    assert f"model=&quot;{name}&quot;" in page
+    assert "openai/v1" in page
+    assert "$1.70 an hour while it stands" in page
     compared = azure_run.steps.get(step=flow.RESULTS).summary  # answers are drawn anew, so how it ends is left open
     assert compared["outcome"]["overall"]["prompts"] == azure_run.snapshot.items.filter(part="valid").count()
+    client.post(reverse("wizard:do_undeploy", args=[azure_run.pk, made.pk]))
+    made.refresh_from_db()
+    assert (made.ended_at is None, name in resource.arm.deployments) == (False, False)
+    assert "It was taken back" in client.get(made.get_absolute_url()).content.decode()
 
 
 def test_an_option_outside_its_choices_is_refused() -> None:

@@ -12,7 +12,7 @@ from rft_project.platforms.errors import PlatformError
 from tests.engine.process import SLOW
 from tests.factories import small_dataset
 from tests.worker import drain
-from wizard_app import flow, playground, reports, services, splitting
+from wizard_app import deploying, flow, playground, reports, services, splitting
 from wizard_app.core.diagnosis import Diagnosis
 from wizard_app.items import rows_of
 from wizard_app.jobs.dry_run import sampled
@@ -134,8 +134,10 @@ def test_the_whole_walk_ends_with_a_better_deployed_model(sampled_run):
     valid = list(MetricPoint.objects.filter(series="valid_reward").order_by("step"))
     assert valid[0].step == 0
     assert valid[-1].value > valid[0].value
-    deployment = services.deploy(sampled_run, by=None)
-    assert services.deploy(sampled_run, by=None) == deployment
+    deployment = deploying.deploy(sampled_run, by=None)
+    assert deploying.deploy(sampled_run, by=None) == deployment
+    drain(jump=True)
+    deployment.refresh_from_db()
     answers = playground.ask(sampled_run, "The parcel has not come and the tracking page says nothing.")
     assert answers.tuned in {"billing", "shipping", "returns", "account", "technical", "sales"}
     report = reports.run_report(sampled_run)

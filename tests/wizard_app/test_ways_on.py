@@ -18,7 +18,7 @@ from rft_project.jobs.services import request_cancel
 from tests.engine.process import SLOW
 from tests.factories import import_file, record, write_lines
 from tests.worker import drain
-from wizard_app import flow, services, splitting
+from wizard_app import deploying, flow, services, splitting
 from wizard_app.attempts import as_trained
 from wizard_app.models import RFTJob
 from wizard_app.schemas import SplitParams, TrainParams
@@ -164,7 +164,7 @@ def test_a_tuned_model_stays_with_the_connection_it_was_made_on(sampled_run: RFT
     assert flow.state_of(run, flow.TRAIN).stale
     trained = as_trained(run)
     assert (trained.connection, trained.base_model) == (made_on, base)
-    assert services.deploy(RFTJob.objects.get(pk=run.pk), by=None).connection == made_on
+    assert deploying.deploy(RFTJob.objects.get(pk=run.pk), by=None).connection == made_on
 
 
 def test_an_override_without_words_or_with_a_nul_is_refused(sampled_run: RFTJob, client: Client) -> None:

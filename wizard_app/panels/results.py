@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from django.conf import settings
+from typing import Any
 
 from rft_project.jobs.models import Job
 from rft_project.platforms.types import last_user_text
@@ -13,10 +12,13 @@ from rft_project.web.charts.pairs import BeforeAfter
 from rft_project.web.charts.parts import Part, StackedBar
 from wizard_app import flow
 from wizard_app.core.outcome import Change, Verdict, extremes
+from wizard_app.forms import DeployForm
 from wizard_app.items import VALID, reference_text
 from wizard_app.jobs.evaluate import pairs_of
 from wizard_app.models import Deployment, RFTJob, Rollout
 from wizard_app.schemas import ResultsSummary
+
+from .deployments import DeploymentLine, deploy_form, line_of
 
 WORDS = {
     Verdict.IMPROVED: ("good", "IMPROVED"),
@@ -52,9 +54,15 @@ class ResultsPanel:
     tab: str = "improved"
     tabs: tuple[tuple[str, str], ...] = TABS
     pairs: tuple[Comparison, ...] = ()
-    deployment: Deployment | None = None  # one that answers
-    awaited: Deployment | None = None  # one that the platform is still making
-    snippet: str = ""
+    deployment: Deployment | None = None  # of the final model, and answers
+    awaited: Deployment | None = None  # of the final model, and does not answer yet
+    standing: tuple[DeploymentLine, ...] = ()  # of any of the run's models
+    form: DeployForm | None = None
+
+    @property
+    def offers(self) -> bool:
+        """Whether there is anything to choose beside what the one press deploys."""
+        return self.form is not None and (bool(self.form.bounds) or len(self.form.fields["model"].choices) > 1)
 
     @property
     def deploy_first(self) -> bool:
@@ -74,11 +82,16 @@ class ResultsPanel:
 def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
     result = run.steps.select_related("job").filter(step=flow.RESULTS).first()
     job = result.job if result is not None else None
-    standing = run.deployments.filter(ended_at=None).first()
-    deployment = standing if standing is not None and standing.answers else None
-    awaited = standing if deployment is None else None
+    standing = list(run.deployments.filter(ended_at=None).select_related("connection", "job", "run"))
+    final = next((row for row in standing if row.model == run.tuned_model), None)
+    deployed: dict[str, Any] = {
+        "deployment": final if final is not None and final.answers else None,
+        "awaited": final if final is not None and not final.answers else None,
+        "standing": tuple(line_of(row) for row in standing),
+        "form": deploy_form(run),
+    }
     if result is None or result.finished_at is None:
-        return ResultsPanel(run, job, None, deployment=deployment, awaited=awaited)
+        return ResultsPanel(run, job, None, **deployed)
     summary = ResultsSummary.model_validate(result.summary)
     outcome = summary.outcome
     tone, word = WORDS[outcome.verdict]
@@ -98,9 +111,7 @@ def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
         duels=stacked(parts, finding=f"{overall.win} better, {overall.tie} equal, {overall.loss} worse."),
         tab=tab,
         pairs=tuple(_pairs(run, summary, tab)),
-        deployment=deployment,
-        awaited=awaited,
-        snippet=snippet_of(run),
+        **deployed,
     )
 
 
@@ -131,20 +142,3 @@ def _pairs(run: RFTJob, summary: ResultsSummary, tab: str) -> list[Comparison]:
             )
         )
     return compared
-
-
-def snippet_of(run: RFTJob) -> str:
-    """Code to call the tuned model: the field's own SDK, nothing of ours."""
-    address = run.connection.address if run.connection else ""
-    if run.connection is not None and run.connection.kind == "local":
-        address = address or settings.ENGINE_URL
-    base = f'base_url="{address}", ' if address else ""
-    return (
-        "from openai import OpenAI\n\n"
-        f'client = OpenAI({base}api_key="…")\n'
-        "answer = client.chat.completions.create(\n"
-        f'    model="{run.tuned_model}",\n'
-        '    messages=[{"role": "user", "content": "…"}],\n'
-        ")\n"
-        "print(answer.choices[0].message.content)\n"
-    )

@@ -15,11 +15,24 @@ from rft_project.money.forms import CapForm
 from rft_project.platforms.errors import PlatformError
 from rft_project.web.http import Request
 from rft_project.web.regions import region
-from wizard_app import access, attacking, calibration, flow, forms, grading, repeating, services, splitting, trying
+from wizard_app import (
+    access,
+    attacking,
+    calibration,
+    deploying,
+    flow,
+    forms,
+    grading,
+    repeating,
+    services,
+    splitting,
+    trying,
+)
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import repeats_panel
 from wizard_app.panels.choices import grader_panel, train_form
+from wizard_app.panels.deployments import deploy_form
 from wizard_app.panels.sending import ATTACK, REPEATS, TRIAL, question_url
 from wizard_app.paying import about
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
@@ -237,23 +250,34 @@ def do_again(request: Request, pk: int, step: str):
 @require_POST
 def do_deploy(request: Request, pk: int):
     run = access.run(request.user, pk)
+    form = deploy_form(run, request.POST)
+    if not form.is_valid():
+        messages.error(request, "A setting of the deployment is outside its limits.")
+        return redirect("wizard:results", pk)
     try:
-        deployment = services.deploy(run, by=request.user)
-        if deployment.answers:
-            messages.success(request, f"{deployment.model} is deployed.")
-        else:
-            messages.info(request, f"{deployment.model} is being deployed. Look again in a few minutes.")
+        made = deploying.deploy(run, model=form.cleaned_data["model"], options=form.options(), by=request.user)
     except REFUSALS as refused:
         messages.error(request, str(refused))
-    return redirect("wizard:results", pk)
+        return redirect("wizard:results", pk)
+    return redirect(made)
+
+
+@require_POST
+def do_promote(request: Request, pk: int, deployment_pk: int):
+    deployment = access.deployment(request.user, pk, deployment_pk)
+    try:
+        deploying.promote(deployment, request.POST.get("model", ""), by=request.user)
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect(deployment)
 
 
 @require_POST
 def do_undeploy(request: Request, pk: int, deployment_pk: int):
     deployment = access.deployment(request.user, pk, deployment_pk)
     try:
-        services.undeploy(deployment, by=request.user)
+        deploying.undeploy(deployment, by=request.user)
         messages.success(request, "Taken back. The tuned model itself is kept.")
     except REFUSALS as refused:
         messages.error(request, str(refused))
-    return redirect("wizard:results", pk)
+    return redirect(deployment)

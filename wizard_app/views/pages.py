@@ -17,6 +17,7 @@ from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import rate_panel, repeats_panel, trust_sentence
 from wizard_app.panels.choices import grader_panel, split_panel, train_form, work_of
 from wizard_app.panels.costs import spoken_cost
+from wizard_app.panels.deployments import deployment_lines, deployment_panel
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
 from wizard_app.panels.models import chooser
 from wizard_app.panels.results import results_panel
@@ -106,20 +107,32 @@ def results(request: Request, pk: int):
     return render(request, "wizard_app/results.html", {**frame.page(run, flow.RESULTS), "panel": panel})
 
 
+@require_GET
+def deployments(request: Request):
+    return render(request, "wizard_app/deployments.html", {"lines": deployment_lines(request.user)})
+
+
+@require_GET
+def deployment(request: Request, pk: int, deployment_pk: int):
+    panel = deployment_panel(access.deployment(request.user, pk, deployment_pk))
+    run = panel.deployment.run
+    return render(request, "wizard_app/deployment.html", {**frame.page(run, flow.RESULTS), "panel": panel})
+
+
 @require_http_methods(["GET", "POST"])
 def playground(request: Request, pk: int):
     run = access.run(request.user, pk)
     if not run.tuned_model:
         return redirect("wizard:run", pk)
     form = forms.PlaygroundForm(request.POST or None)
-    answers = None
+    shown, answers = access.shown_deployment(run, request.GET.get("deployment", "")), None
     if request.method == "POST" and form.is_valid():
         try:
-            answers = playing.ask(run, form.cleaned_data["prompt"])
+            answers = playing.ask(run, form.cleaned_data["prompt"], shown.model if shown is not None else "")
         except (PlatformError, Unasked) as error:
             form.add_error("prompt", str(error))
     context = {**frame.page(run, flow.RESULTS), "form": form, "answers": answers}
-    context["results_url"] = reverse("wizard:results", args=[run.pk])
+    context |= {"results_url": reverse("wizard:results", args=[run.pk]), "shown": shown}
     return render(request, "wizard_app/playground.html", context, status=422 if form.errors else 200)
 
 

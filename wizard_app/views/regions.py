@@ -10,6 +10,7 @@ from wizard_app import access, flow
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import repeats_panel
 from wizard_app.panels.choices import work_of
+from wizard_app.panels.deployments import deployment_panel
 from wizard_app.panels.dry_run import work_panel
 from wizard_app.panels.results import results_panel
 from wizard_app.panels.training import training_panel
@@ -53,3 +54,10 @@ def training(request: Request, pk: int):
 def comparison(request: Request, pk: int):
     panel = results_panel(access.run(request.user, pk))
     return _of_step(request, pk, "wizard_app/_comparison.html", panel, "results")
+
+
+@require_GET
+def standing(request: Request, pk: int, deployment_pk: int):
+    deployment = access.deployment(request.user, pk, deployment_pk)
+    panel = deployment_panel(deployment, asks=False)
+    return work_region(request, "wizard_app/_standing.html", panel, page=deployment.get_absolute_url())

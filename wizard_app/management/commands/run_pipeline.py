@@ -21,16 +21,15 @@ from graders_app.services import save_grader
 from rft_project.connections.models import Connection
 from rft_project.connections.services import local_connection
 from rft_project.jobs.console import JobCommand
-from rft_project.platforms.errors import PlatformError, Unknown
-from wizard_app import flow, services, splitting
+from rft_project.platforms.errors import PlatformError
+from wizard_app import deploying, flow, services, splitting
 from wizard_app.choosing import trainable
 from wizard_app.items import preset_context
-from wizard_app.models import Deployment, RFTJob
+from wizard_app.models import RFTJob
 from wizard_app.receivers import question_about
 from wizard_app.schemas import DryRunParams, SplitParams, TrainParams
 
 PRESET = "preset:"
-LOOK_AGAIN = 30.0  # seconds, where a platform says nothing about it
 
 
 class Command(JobCommand):
@@ -88,18 +87,21 @@ class Command(JobCommand):
         self._may_be_sent(run, connection, options)
         self._dry_run(run, connection, model, report, options)
         self._train(run, report, options)
-        deployment = self._deploy(run)
-        report["model"] = run.tuned_model
-        report["deployment"] = {"model": deployment.model, "state": deployment.state}
+        if connection.kind in flow.DEPLOYED_FIRST:
+            self._deploy(run, report)
+            self._compare(run, report)
+        else:
+            self._compare(run, report)
+            self._deploy(run, report)
 
-    def _deploy(self, run: RFTJob) -> Deployment:
-        """Waits while it can't be told whether an earlier call made the deployment."""
-        while True:
-            try:
-                return services.deploy(run, by=None)
-            except Unknown as error:
-                self.stderr.write(str(error))
-                time.sleep(LOOK_AGAIN if error.retry_after is None else error.retry_after)
+    def _deploy(self, run: RFTJob, report: dict[str, Any]) -> None:
+        """Where it stands already, it is only named."""
+        deployment = deploying.deploy(run, by=None)
+        if not deployment.answers and deployment.job is not None:
+            self.finish(deployment.job)
+            deployment.refresh_from_db()
+        report["model"] = run.tuned_model
+        report["deployment"] = {"model": deployment.called, "state": deployment.state}
 
     def _model(self, workspace: Any, options: dict[str, Any]) -> tuple[Connection, str]:
         """The connection and base model; asked first, so that a typing error costs no work."""
@@ -202,6 +204,8 @@ class Command(JobCommand):
             )
         run.refresh_from_db()
         report["train"] = run.steps.get(step=flow.TRAIN).summary
+
+    def _compare(self, run: RFTJob, report: dict[str, Any]) -> None:
         state = flow.state_of(run, flow.RESULTS)
         if not state.done or state.stale:
             self.finish(services.start_evaluation(run, by=None))
