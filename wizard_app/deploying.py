@@ -132,7 +132,8 @@ def promotable(deployment: Deployment) -> dict[str, str]:
     if not deployment.answers or not platform_for(deployment.connection).capabilities().promote:
         return {}
     standing = set(deployment.run.deployments.filter(ended_at=None).values_list("model", flat=True))
-    return {model: label for model, label in deployable(deployment.run).items() if model not in standing}
+    earlier = {served.model: f"The model of {served.since:%-d %B %Y, %H:%M}" for served in deployment.served.all()}
+    return {model: label for model, label in (earlier | deployable(deployment.run)).items() if model not in standing}
 
 
 def promote(deployment: Deployment, model: str, *, by: Any) -> None:
