@@ -95,6 +95,13 @@ def _job(deployment: Deployment, by: Any) -> Job:
     return enqueue("deploy", {"deployment": deployment.pk}, lock_key=f"deployment:{deployment.pk}", by=by, unit="steps")
 
 
+def look(deployment: Deployment, *, by: Any) -> None:
+    """Queue a look at one that stands: platforms take some away by themselves."""
+    if deployment.ended_at is None:
+        deployment.job = _job(deployment, by)
+        deployment.save(update_fields=["job"])
+
+
 def undeploy(deployment: Deployment, *, by: Any) -> None:
     """Take the deployment back; the tuned model itself stays. Harmless when it has ended. Raises PlatformError.
 

@@ -127,12 +127,10 @@ class TrainForm(BoundForm):
 class DeployForm(BoundForm):
     """Which model of a training, and its platform's own options."""
 
-    model = forms.ChoiceField(label="Model", required=False)
-
     def __init__(self, *args, models: dict[str, str], bounds: dict[str, Bound], **kwargs):
         super().__init__(*args, **kwargs)
-        self.bounds = bounds
-        self.fields["model"].choices = list(models.items())
+        self.models, self.bounds = models, bounds
+        self.fields["model"] = forms.ChoiceField(label="Model", required=False, choices=list(models.items()))
         self.fields["model"].widget.attrs["class"] = "input"
         self.add(bounds)
 

@@ -47,6 +47,7 @@ urlpatterns = [
     path("<int:pk>/do/stop/<str:step>/", commands.do_stop, name="do_stop"),
     path("<int:pk>/do/again/<str:step>/", commands.do_again, name="do_again"),
     path("<int:pk>/do/deploy/", commands.do_deploy, name="do_deploy"),
+    path("<int:pk>/do/look/<int:deployment_pk>/", commands.do_look, name="do_look"),
     path("<int:pk>/do/promote/<int:deployment_pk>/", commands.do_promote, name="do_promote"),
     path("<int:pk>/do/undeploy/<int:deployment_pk>/", commands.do_undeploy, name="do_undeploy"),
 ]

@@ -183,6 +183,21 @@ def test_what_cannot_be_looked_at_is_not_thought_gone(run, account, owner, clien
     assert (made.answers, len(account.deployments)) == (True, 1)
 
 
+def test_one_that_its_platform_took_away_is_found_gone(run, account, owner, client_of) -> None:
+    made = deploying.deploy(run, by=owner)
+    drain(jump=True)
+    check = reverse("wizard:do_look", args=[run.pk, made.pk])
+    client_of(owner).post(check)
+    drain(jump=True)
+    made.refresh_from_db()
+    assert made.answers
+    account.deployments.clear()
+    client_of(owner).post(check)
+    drain(jump=True)
+    made.refresh_from_db()
+    assert (made.state, made.ended_at is None) == ("failed", False)
+
+
 def test_a_checkpoint_is_deployed_beside_the_final_model(run, account, owner, client_of) -> None:
     earlier = run.checkpoints.get().model
     deploying.deploy(run, by=owner)

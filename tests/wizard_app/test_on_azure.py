@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.core.management import call_command
 from django.urls import reverse
 
+from datasets_app.sample import SMALL_PATH
 from rft_project.connections import services as connections
 from rft_project.platforms import catalogue
 from tests.emulators import azure
@@ -99,6 +102,23 @@ def test_a_tuned_model_is_deployed_and_then_compared(
     made.refresh_from_db()
     assert (made.ended_at is None, name in resource.arm.deployments) == (False, False)
     assert "It was taken back" in client.get(made.get_absolute_url()).content.decode()
+
+
+@pytest.mark.slow
+def test_the_pipeline_deploys_before_it_compares(workspace, resource, owner, tmp_path, monkeypatch) -> None:
+    for name, value in resource.environment.items():
+        monkeypatch.setenv(name, value)
+    owner.is_superuser = True
+    values = {**resource.credentials, "deployments": f"{azure.TRAINABLE} = {azure.BASE_DEPLOYMENT}"}
+    connections.add(workspace, "azure", "Ours", values, by=owner)
+    report = tmp_path / "report.json"
+    arguments = [str(SMALL_PATH), "--name", "Walk", "--grader", "preset:label_partial_credit", "--platform", "Ours"]
+    small = ["--dry-run-size", "8", "--samples", "2", "--train-anyway", "The emulator's model knows nothing yet."]
+    call_command("run_pipeline", *arguments, *small, "--model", azure.TRAINABLE, "--report", str(report))
+    found = json.loads(report.read_text())
+    (name,) = resource.arm.made
+    assert found["deployment"] == {"model": name, "state": "succeeded"}
+    assert {"baseline", "tuned", "verdict"} <= set(found)
 
 
 def test_an_option_outside_its_choices_is_refused() -> None:

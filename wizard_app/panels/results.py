@@ -62,7 +62,7 @@ class ResultsPanel:
     @property
     def offers(self) -> bool:
         """Whether there is anything to choose beside what the one press deploys."""
-        return self.form is not None and (bool(self.form.bounds) or len(self.form.fields["model"].choices) > 1)
+        return self.form is not None and (bool(self.form.bounds) or len(self.form.models) > 1)
 
     @property
     def deploy_first(self) -> bool:

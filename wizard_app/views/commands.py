@@ -263,6 +263,13 @@ def do_deploy(request: Request, pk: int):
 
 
 @require_POST
+def do_look(request: Request, pk: int, deployment_pk: int):
+    deployment = access.deployment(request.user, pk, deployment_pk)
+    deploying.look(deployment, by=request.user)
+    return redirect(deployment)
+
+
+@require_POST
 def do_promote(request: Request, pk: int, deployment_pk: int):
     deployment = access.deployment(request.user, pk, deployment_pk)
     try:
