@@ -19,6 +19,9 @@ RULES = 1  # raised when a step's rules change what comes out
 #: Kinds of platforms where a tuned model answers nothing before it is deployed: there deploying goes before comparing.
 DEPLOYED_FIRST = ("azure", "bedrock")
 
+#: Kinds of platforms that can hold a training where it is (``Capabilities.pause``): pages ask no platform.
+PAUSE = ("openai", "azure")
+
 SPLIT, GRADER, DRY_RUN, TRAIN, RESULTS = "split", "grader", "dry_run", "train", "results"
 
 

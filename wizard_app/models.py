@@ -43,6 +43,7 @@ class RFTJob(models.Model):
     training_key = models.CharField(max_length=64, blank=True)
     training_handle = models.CharField(max_length=200, blank=True)
     training_word = models.CharField(max_length=60, blank=True)  # the platform's own status word
+    training_state = models.CharField(max_length=20, blank=True)  # what it means: a value of platforms.types.State
     event_cursor = models.CharField(max_length=200, blank=True)
     tuned_model = models.CharField(max_length=200, blank=True)
 

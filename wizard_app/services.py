@@ -190,7 +190,7 @@ def _new_training(run: RFTJob, params: TrainParams, *, spent: bool, by: Any) -> 
     seen, lock = run.training_key, f"run:{run.pk}:train"
     fields: dict[str, Any] = {"hyperparameters": params.hyperparameters, "seed": params.seed}
     if spent or not seen:
-        cleared = ("training_handle", "training_word", "event_cursor", "tuned_model")
+        cleared = ("training_handle", "training_word", "training_state", "event_cursor", "tuned_model")
         fields |= {**dict.fromkeys(cleared, ""), "training_key": uuid.uuid4().hex}
     given = params.model_dump(mode="json")
     with transaction.atomic():

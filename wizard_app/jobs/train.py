@@ -27,7 +27,7 @@ from wizard_app.receivers import judge_connection
 from wizard_app.schemas import TrainParams, TrainResult
 from wizard_app.services import finish_step, queue_evaluation
 
-LOOK_LOCAL, LOOK_REMOTE = 1.5, 10.0  # seconds between two looks at a job
+LOOK_LOCAL, LOOK_REMOTE, LOOK_PAUSED = 1.5, 10.0, 60.0  # seconds between two looks at a job
 AGAIN_LOCAL, AGAIN_REMOTE, AGAIN_MOST = 3.0, 30.0, 3600.0  # the same after a look that failed
 ENDED_BY_PLATFORM = "training_failed"  # error code of a training job that is over at the platform too
 
@@ -50,7 +50,8 @@ def run_train(ctx: JobContext) -> TrainResult:
         _cancel(ctx, run, platform)
         raise
     if not status.state.final:
-        raise WaitUntil(LOOK_LOCAL if run.connection.kind == "local" else LOOK_REMOTE, waiting_note(status))
+        often = LOOK_LOCAL if run.connection.kind == "local" else LOOK_REMOTE
+        raise WaitUntil(LOOK_PAUSED if status.state is State.PAUSED else often, waiting_note(status))
     if status.state is not State.SUCCEEDED or not status.model:
         raise JobFailed(status.detail or f"The platform ended the training: {status.word}.", ENDED_BY_PLATFORM)
     return _conclude(ctx, run, status)
@@ -216,7 +217,9 @@ def _keep(ctx: JobContext, run: RFTJob, page: EventPage, status: TrainingStatus)
         MetricPoint.objects.bulk_create(points, ignore_conflicts=True)
         RunEvent.objects.bulk_create(lines, ignore_conflicts=True)
         RFTJob.objects.filter(pk=run.pk).update(
-            event_cursor=page.cursor or run.event_cursor, training_word=status.word[:60]
+            event_cursor=page.cursor or run.event_cursor,
+            training_word=status.word[:60],
+            training_state=status.state.value,
         )
 
 

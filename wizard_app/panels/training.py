@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rft_project.jobs.models import Job
 from rft_project.money.panels import Meter
+from rft_project.platforms.types import State
 from rft_project.web.charts import reward_curve, sparkline
 from rft_project.web.charts.curves import LineChart, Sparkline
 from rft_project.web.parts import Check
@@ -55,6 +56,21 @@ class TrainingPanel:
     @property
     def is_live(self) -> bool:
         return self.job is not None and self.job.is_live
+
+    @property
+    def paused(self) -> bool:
+        return self.is_live and self.run.training_state == State.PAUSED.value
+
+    @property
+    def can_pause(self) -> bool:
+        """Its platform can, and its first step is done."""
+        return (
+            self.is_live
+            and bool(self.series)
+            and self.run.connection is not None
+            and self.run.connection.kind in flow.PAUSE
+            and self.run.training_state == State.RUNNING.value
+        )
 
     @property
     def version(self) -> str:

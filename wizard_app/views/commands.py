@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import messages
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
@@ -23,6 +25,7 @@ from wizard_app import (
     flow,
     forms,
     grading,
+    pausing,
     repeating,
     services,
     splitting,
@@ -205,6 +208,25 @@ def do_train(request: Request, pk: int):
         services.start_training(run, params, by=request.user, agreed=request.POST.get("agreed", ""))
     except Unasked:
         return redirect(question_url(request, run, flow.TRAIN))
+    except REFUSALS as refused:
+        messages.error(request, str(refused))
+    return redirect("wizard:train", pk)
+
+
+@require_POST
+def do_pause(request: Request, pk: int):
+    return _turned(request, pk, pausing.pause)
+
+
+@require_POST
+def do_go_on(request: Request, pk: int):
+    return _turned(request, pk, pausing.go_on)
+
+
+def _turned(request: Request, pk: int, turn: Callable[..., None]) -> HttpResponse:
+    run = access.run(request.user, pk)
+    try:
+        turn(run, by=request.user)
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect("wizard:train", pk)
