@@ -110,6 +110,21 @@ class Connection(models.Model):
         return values
 
 
+class Pacing(models.Model):
+    """What all processes that call a connection's platform share of its rate limits (``pacing.SharedStore``).
+
+    ``shares`` is a ``platforms.rates.Shares``; who changes it counts ``version`` up.
+    """
+
+    connection = models.OneToOneField(Connection, models.CASCADE, primary_key=True, related_name="pacing")
+    version = models.PositiveBigIntegerField(default=0)
+    shares = models.JSONField(default=dict)
+    paused_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"pace of {self.connection_id}"
+
+
 class HookMessage(models.Model):
     """A webhook's message that was taken, so that the same one sent again does nothing. Kept for a day."""
 

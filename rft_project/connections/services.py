@@ -20,6 +20,7 @@ from rft_project.platforms.errors import PlatformError
 from rft_project.platforms.types import Access, SampleRequest
 
 from .models import ADDRESS_FIELDS, PLACE_FIELDS, SECRET_FIELDS, AuditEntry, Connection, Workspace
+from .pacing import forget, pace_of
 from .scrub import scrub
 from .sealing import SealError
 
@@ -122,7 +123,7 @@ def platform_for(connection: Connection) -> Platform:
     if connection.kind == "local" and not addresses:
         # The engine of this server moves with the settings; its key goes to no other address.
         values = {**values, "base_url": settings.ENGINE_URL, "api_key": settings.ENGINE_KEY}
-    return build(connection.kind, values)
+    return build(connection.kind, values, pace_of(connection))
 
 
 def calling_address(connection: Connection) -> str:
@@ -224,6 +225,7 @@ def replace_credentials(connection: Connection, values: dict[str, Any], *, by: A
     _set_checked(connection, values, by)
     with transaction.atomic():
         connection.save(update_fields=["sealed", "hint", "address", "abilities", "checked_at", "last_error", "remedy"])
+        forget(connection)  # another account has limits of its own
         AuditEntry.write("replace credentials", connection, workspace=connection.workspace, actor=by)
 
 

@@ -6,14 +6,12 @@ of the caps, so that two workers never take the same remainder.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
-from math import ceil
 from typing import Any
 
 from django.db import transaction
@@ -21,13 +19,12 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from rft_project.connections.models import AuditEntry, Connection, Workspace
+from rft_project.platforms.estimates import prompt_tokens
 from rft_project.platforms.types import SampleRequest
 
 from .models import Cap, Expense, Purpose
 from .prices import ModelPrice, priced
 
-#: UTF-8 bytes of a token, on the short side in any script, so that an estimate is rather too high.
-BYTES_PER_TOKEN = 3
 #: An estimate that was held back by a worker that died counts for so long.
 HELD = timedelta(hours=1)
 
@@ -76,9 +73,7 @@ class Account:
 
 def most_tokens(request: SampleRequest) -> tuple[int, int]:
     """Tokens in and out for which to hold money back: a platform may count the prompt anew for each answer."""
-    sent = json.dumps([request.messages, request.tools, request.response_format], ensure_ascii=False)
-    prompt = ceil(len(sent.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
-    return request.n * prompt, request.n * request.max_tokens
+    return request.n * prompt_tokens(request), request.n * request.max_tokens
 
 
 def hold(account: Account, key: str, tokens_in: float, tokens_out: float) -> None:

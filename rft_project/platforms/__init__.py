@@ -8,11 +8,13 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from .base import Platform
-from .errors import NotSupported, PlatformError, Unknown
+from .errors import NotSupported, NotYet, PlatformError, Unknown
+from .pacing import UNPACED, Pace
 
 __all__ = [
     "PLATFORMS",
     "NotSupported",
+    "NotYet",
     "Platform",
     "PlatformError",
     "Unknown",
@@ -56,8 +58,8 @@ def signs_in_as_server(kind: str, credentials: dict[str, Any]) -> bool:
     return bool(getattr(checked, "server_sign_in", False))
 
 
-def build(kind: str, credentials: dict[str, Any]) -> Platform:
-    """The platform of ``kind`` with these credentials. No network.
+def build(kind: str, credentials: dict[str, Any], pace: Pace = UNPACED) -> Platform:
+    """The platform of ``kind`` with these credentials, whose calls leave when ``pace`` lets them. No network.
 
     Raises PlatformError with a sentence for an unknown kind or credentials of the wrong shape.
     """
@@ -68,4 +70,6 @@ def build(kind: str, credentials: dict[str, Any]) -> Platform:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "credentials"
         raise PlatformError(f"The credentials for {made.label} are not usable: {field}: {first['msg']}.") from None
-    return made(checked)  # type: ignore[call-arg]
+    platform = made(checked)  # type: ignore[call-arg]
+    platform.pace = pace
+    return platform

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from .aws_policies import Place, assume_policy, text_of
 from .errors import PlatformError, Unknown
+from .pacing import Permit
 
 #: Seconds. AWS asks for an hour where a Nova model thinks; everything else answers soon.
 CONNECT_TIMEOUT = 10.0
@@ -111,7 +113,7 @@ class Clients:
             retries={"mode": "standard", "total_max_attempts": 1},
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=_TIMEOUTS.get(service, CALL_TIMEOUT),
-            max_pool_connections=50,
+            max_pool_connections=256 if service == "bedrock-runtime" else 50,
             auth_scheme_preference="sigv4,sigv4a",
             ignore_configured_endpoint_urls=True,
             request_checksum_calculation="when_required",
@@ -161,6 +163,23 @@ def place_of(given: AwsCredentials, *, bucket: str = "", job_role: str = "") -> 
 def _loader() -> Any:
     """The API descriptions (1 MB for Bedrock), read once per process."""
     return botocore.loaders.create_loader()
+
+
+def told(call: Callable[[], Any], permit: Permit) -> Any:
+    """What ``call`` answers, once its pace has been told of it."""
+    try:
+        answer = call()
+    except raised.ClientError as error:
+        _tell(permit, error.response)
+        raise
+    _tell(permit, answer)
+    return answer
+
+
+def _tell(permit: Permit, answer: Any) -> None:
+    meta = answer.get("ResponseMetadata", {})
+    busy = answer.get("Error", {}).get("Code", "") in _BUSY
+    permit.answered(429 if busy else int(meta.get("HTTPStatusCode") or 0), meta.get("HTTPHeaders") or {})
 
 
 def code_of(error: Exception) -> str:

@@ -294,9 +294,11 @@ class AzurePlatform(ChatModels, PausableJobs, JobsWithResults):
         question: Any = [{"role": "user", "content": "Say yes."}]
         self._json("asking the deployment", lambda: create(model=name, messages=question, max_completion_tokens=16))
 
-    def _json(self, doing: str, call: Call, *, spending: bool = False) -> JsonDict:
+    def _json(
+        self, doing: str, call: Call, *, spending: bool = False, tokens: int | None = None, urgent: bool = False
+    ) -> JsonDict:
         try:
-            return super()._json(doing, call, spending=spending)
+            return super()._json(doing, call, spending=spending, tokens=tokens, urgent=urgent)
         except PlatformError as error:
             if error.status not in (401, 403) or error.remedy:
                 raise

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from .errors import PlatformError
 from .journal import UNKEPT, Journal
+from .pacing import Pace
 from .types import (
     Capabilities,
     Checkpoint,
@@ -28,6 +29,7 @@ class Platform(Protocol):
     kind: ClassVar[str]
     label: ClassVar[str]
     credentials: ClassVar[type[BaseModel]]
+    pace: Pace
 
     def capabilities(self) -> Capabilities:
         """Models, grader kinds and limits; may call the platform."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
 from . import aws_policies as policies
 from . import catalogue
-from .aws import DENIED, AwsCredentials, Clients, code_of, place_of, translate
+from .aws import DENIED, AwsCredentials, Clients, code_of, place_of, told, translate
 from .base import refuse_at_work
 from .bedrock_asking import BedrockAsking
 from .bedrock_checks import AccountCheck
@@ -34,8 +36,11 @@ from .bedrock_values import (
 from .errors import NotSupported, PlatformError
 from .journal import UNKEPT, Journal, Send
 from .lambda_grader import LambdaGrader, asks_a_judge
+from .pacing import UNPACED, Pace, Permit
 from .types import Capabilities, Checkpoint, EventPage, Handle, JsonDict, ModelInfo, TrainingRequest, TrainingStatus
 
+#: What ends spending waits for no rate limit.
+_URGENT = ("stop_model_customization_job",)
 _ROLE = r"^$|^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$"
 
 
@@ -52,6 +57,8 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
     kind: ClassVar[str] = "bedrock"
     label: ClassVar[str] = "Amazon Bedrock"
     credentials: ClassVar[type[BaseModel]] = BedrockCredentials
+    #: When calls may leave; whoever builds the adapter may give it that of the connection.
+    pace: Pace = UNPACED
 
     def __init__(self, credentials: BedrockCredentials) -> None:
         self._given = credentials
@@ -257,18 +264,26 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
         *,
         spending: bool = False,
         wants: tuple[str, ...] = (),
+        tokens: int | None = None,
         **arguments: Any,
     ) -> Any:
         """One call of boto3; ``wants``: what the answer must have, since boto3 reads broken JSON as an empty one.
+        ``tokens``: what a question may take of the limits; None for calls that only manage.
 
         Raises PlatformError, with the missing policy where access was denied.
         """
         try:
-            answer = getattr(self._clients(service), operation)(**arguments)
+            with self._leave(operation, tokens) as permit:
+                answer = told(partial(getattr(self._clients(service), operation), **arguments), permit)
             return answer if not wants else {**answer, **{name: answer[name] for name in wants}}
         except Exception as error:
             remedy = self._remedy() if code_of(error) in DENIED else ""
             raise translate(error, platform=self.label, doing=doing, spending=spending, remedy=remedy) from None
+
+    def _leave(self, operation: str, tokens: int | None) -> AbstractContextManager[Permit]:
+        if tokens is not None:
+            return self.pace.permit(tokens)
+        return UNPACED.management() if operation in _URGENT else self.pace.management()
 
     def _place(self) -> policies.Place:
         return place_of(self._given, bucket=self._given.bucket, job_role=self._given.job_role_arn)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from . import catalogue
 from .aws import Clients
 from .converse import answer_of, converse_arguments, schema_of, usage_of
 from .errors import PlatformError
+from .estimates import rated_tokens, text_tokens
+from .pacing import committed
 from .types import Sample, SampleRequest, Usage
+
+_Result = TypeVar("_Result")
 
 #: Untrained Nova 2 Lite answers under the name of an inference profile, not under the one it is trained by.
 _PROFILES = {"amazon.nova-2-lite-v1:0:256k": "us.amazon.nova-2-lite-v1:0"}
@@ -34,12 +40,9 @@ class BedrockAsking:
         started = time.monotonic()
         arguments = converse_arguments(request, _PROFILES.get(request.model, request.model))
         structured = schema_of(request.response_format) is not None
-        ask = partial(self._conversed, request.model, arguments)
-        if request.n == 1:
-            responses = [ask()]
-        else:
-            with ThreadPoolExecutor(min(request.n, _AT_ONCE)) as pool:
-                responses = [made.result() for made in [pool.submit(ask) for _ in range(request.n)]]
+        tokens = rated_tokens(request.model_copy(update={"n": 1}))
+        ask = partial(self._conversed, request.model, arguments, tokens)
+        responses = _together([ask] * request.n)
         try:
             answers = [answer_of(response, structured=structured) for response in responses]
             usages = [usage_of(response) for response in responses]
@@ -57,13 +60,13 @@ class BedrockAsking:
         """Each text once, however often it is given."""
         name = model or catalogue.entry(self.kind).embedding_model
         wanted = list(dict.fromkeys(text[:_EMBED_CHARACTERS] for text in texts))
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            vectors = dict(zip(wanted, pool.map(partial(self._embedded, name), wanted), strict=True))
+        made = _together([partial(self._embedded, name, text) for text in wanted])
+        vectors = dict(zip(wanted, made, strict=True))
         return [vectors[text[:_EMBED_CHARACTERS]] for text in texts]
 
-    def _conversed(self, model: str, arguments: dict[str, Any]) -> Any:
+    def _conversed(self, model: str, arguments: dict[str, Any], tokens: int) -> Any:
         try:
-            return self._call("sampling", "bedrock-runtime", "converse", **arguments)
+            return self._call("sampling", "bedrock-runtime", "converse", tokens=tokens, **arguments)
         except PlatformError as error:
             if error.code == "ResourceNotFoundException" or "model identifier is invalid" in str(error):
                 sentence = f"{self.label} has no model “{model}” that this connection can ask."
@@ -72,10 +75,26 @@ class BedrockAsking:
 
     def _embedded(self, model: str, text: str) -> list[float]:
         body = json.dumps({"inputText": text or " ", "dimensions": 512, "normalize": True})
-        answer = self._call("embedding", "bedrock-runtime", "invoke_model", modelId=model, body=body)
+        tokens = text_tokens([text])
+        answer = self._call("embedding", "bedrock-runtime", "invoke_model", tokens=tokens, modelId=model, body=body)
         try:
             return [float(number) for number in json.loads(answer["body"].read())["embedding"]]
         except (KeyError, TypeError, ValueError):
             raise PlatformError(
                 f"{self.label} sent an answer that can't be read while embedding.", retryable=True
             ) from None
+
+
+def _together(calls: list[Callable[[], _Result]]) -> list[_Result]:
+    """What the calls of one question answer, a few of them in flight. Once the first has left, the others follow."""
+    if len(calls) <= 1:
+        return [call() for call in calls]
+
+    def follow(call: Callable[[], _Result]) -> _Result:
+        with committed(gone=lambda: first.done() and first.exception() is not None):
+            return call()
+
+    with ThreadPoolExecutor(min(len(calls), _AT_ONCE)) as pool:
+        first = pool.submit(copy_context().run, calls[0])
+        others = [pool.submit(follow, call) for call in calls[1:]]
+        return [made.result() for made in [first, *others]]

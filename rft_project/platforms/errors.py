@@ -2,6 +2,7 @@
 
 PlatformError
  ├─ NotSupported      the platform cannot do this at all
+ ├─ NotYet            its rate limit has no room: nothing was sent, ask again after ``retry_after``
  └─ Unknown           a spending call ended without a clear answer: look the job up before trying again
 """
 
@@ -36,6 +37,13 @@ class PlatformError(Exception):
 
 class NotSupported(PlatformError):
     """The platform has no such ability."""
+
+
+class NotYet(PlatformError):
+    """The call was not made: there is no room for it now. It counts as no attempt."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message, retryable=True, retry_after=max(0.0, seconds))
 
 
 class Unknown(PlatformError):

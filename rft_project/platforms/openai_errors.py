@@ -13,14 +13,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx2
 import openai
 
 from .bounded import TooLong
 from .errors import PlatformError, Unknown
+from .rates import retry_after_of
 
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _LONGEST_WORDS = 300
@@ -109,20 +108,3 @@ def scrubbed(words: str, secret: str) -> str:
     if len(line) > _LONGEST_WORDS:
         line = line[:_LONGEST_WORDS].rstrip() + "…"
     return line if line.endswith((".", "!", "?", "…")) else line + "."
-
-
-def retry_after_of(headers: httpx2.Headers) -> float | None:
-    """Seconds from ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date); None where absent or unusable."""
-    for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) / divisor
-        except ValueError:
-            continue
-        return seconds if 0 <= seconds < float("inf") else None
-    try:
-        moment = parsedate_to_datetime(headers.get("retry-after", ""))
-    except (TypeError, ValueError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -17,9 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from .bounded import BoundedTransport
 from .errors import NotSupported, PlatformError
+from .estimates import rated_tokens, text_tokens
 from .journal import UNKEPT, Journal, Send
+from .openai_embedding import batches, vectors_of
 from .openai_errors import translate, unreadable
 from .openai_values import checkpoint_of, event_of, sample_of, status_of
+from .pacing import UNPACED, Pace, Permit
 from .types import (
     Capabilities,
     Checkpoint,
@@ -42,11 +45,6 @@ KEY = "app_key"
 SAMPLE_TIMEOUT = 300.0
 CALL_TIMEOUT = 60.0
 UPLOAD_TIMEOUT = 600.0
-#: Embedding inputs in one request (OpenAI's limit), and characters of all of them: under its 300,000 tokens in any
-#: script. A longer text is cut to stay under 8,192 tokens in most.
-EMBED_BATCH = 2048
-EMBED_BATCH_CHARACTERS = 250_000
-EMBED_CHARACTERS = 24_000
 _PAGE = 100
 #: Pages looked through before a list is called endless.
 _MOST_PAGES = 200
@@ -62,7 +60,7 @@ def shared_http(_process: int) -> httpx2.Client:
     cookies, which would go from one account to the next. Idle connections are dropped before the servers do it
     (uvicorn: 5 s), so that none breaks just when it is used again.
     """
-    limits = httpx2.Limits(max_connections=200, keepalive_expiry=3.0)
+    limits = httpx2.Limits(max_connections=300, keepalive_expiry=3.0)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     transport = BoundedTransport(httpx2.HTTPTransport(limits=limits, trust_env=False))
     return httpx2.Client(follow_redirects=False, trust_env=False, transport=transport, cookies=no_cookies)
@@ -89,6 +87,8 @@ class OpenAIProtocol:
     credentials: ClassVar[type[BaseModel]] = ProtocolCredentials
     #: Role under which a system prompt is sent.
     system_role: ClassVar[str] = "system"
+    #: When calls may leave; whoever builds the adapter may give it that of the connection.
+    pace: Pace = UNPACED
 
     def __init__(
         self,
@@ -151,6 +151,7 @@ class OpenAIProtocol:
         answer = self._json(
             "sampling",
             lambda: create(model=request.model, messages=messages, n=request.n, timeout=SAMPLE_TIMEOUT, **arguments),
+            tokens=rated_tokens(request),
         )
         sample = self._read("sampling", lambda: sample_of(answer, time.monotonic() - started))
         if not sample.answers:
@@ -160,9 +161,9 @@ class OpenAIProtocol:
     def embed(self, texts: list[str], model: str = "") -> list[list[float]]:
         vectors: list[list[float]] = []
         name = model or self.default_embedding_model()
-        for part in _batches(texts):
-            answer = self._json("embedding", partial(self._embedded, part, name))
-            found = self._read("embedding", partial(_vectors, answer))
+        for part in batches(texts):
+            answer = self._json("embedding", partial(self._embedded, part, name), tokens=text_tokens(part))
+            found = self._read("embedding", partial(vectors_of, answer))
             if len(found) != len(part):
                 raise unreadable(self.label, "embedding")
             vectors.extend(found)
@@ -239,7 +240,7 @@ class OpenAIProtocol:
     def cancel_training(self, handle: Handle) -> None:
         cancel = self._client.fine_tuning.jobs.with_raw_response.cancel
         try:
-            self._json("cancelling training", lambda: cancel(handle.id))
+            self._json("cancelling training", lambda: cancel(handle.id), urgent=True)
         except PlatformError as error:
             if error.status not in (400, 409) or not self.training(handle).state.final:
                 raise
@@ -326,9 +327,14 @@ class OpenAIProtocol:
             page = {"limit": _PAGE, "after": str(items[-1].get("id"))}
         raise PlatformError(f"{self.label} sent an endless list while {doing}.")
 
-    def _json(self, doing: str, call: Call, *, spending: bool = False) -> JsonDict:
-        """The JSON object a raw SDK call answers with; every failure as PlatformError."""
-        content = self._bytes(doing, call, spending=spending)
+    def _json(
+        self, doing: str, call: Call, *, spending: bool = False, tokens: int | None = None, urgent: bool = False
+    ) -> JsonDict:
+        """The JSON object a raw SDK call answers with; every failure as PlatformError.
+
+        ``tokens``: what a question may take of the limits; None for calls that only manage. ``urgent`` ones never wait.
+        """
+        content = self._bytes(doing, call, spending=spending, tokens=tokens, urgent=urgent)
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError) as error:
@@ -337,10 +343,14 @@ class OpenAIProtocol:
             raise unreadable(self.label, doing, spending=spending)
         return answer
 
-    def _bytes(self, doing: str, call: Call, *, spending: bool = False) -> bytes:
+    def _bytes(
+        self, doing: str, call: Call, *, spending: bool = False, tokens: int | None = None, urgent: bool = False
+    ) -> bytes:
         """The body a raw SDK call answers with; every failure as PlatformError."""
+        pace = UNPACED if urgent else self.pace
         try:
-            content: bytes = call().content
+            with pace.management() if tokens is None else pace.permit(tokens) as permit:
+                content: bytes = _told(call, permit).content
         except Exception as error:
             raise translate(error, platform=self.label, doing=doing, spending=spending, secret=self._secret) from error
         return content
@@ -353,6 +363,17 @@ class OpenAIProtocol:
             raise unreadable(self.label, doing, spending=spending) from error
 
 
+def _told(call: Call, permit: Permit) -> Any:
+    """What ``call`` answers, once its pace has been told of it."""
+    try:
+        answer = call()
+    except openai.APIStatusError as error:
+        permit.answered(error.status_code, error.response.headers)
+        raise
+    permit.answered(answer.status_code, answer.headers)
+    return answer
+
+
 def file_prefix(key: str) -> str:
     """What the names of an intent's files begin with."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -361,23 +382,3 @@ def file_prefix(key: str) -> str:
 def digest_of(content: JsonDict) -> str:
     """Stands for what a call sends."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _batches(texts: list[str]) -> Iterator[list[str]]:
-    """``texts`` in order in parts that fit into one request; an empty text becomes a blank, which platforms accept."""
-    part: list[str] = []
-    size = 0
-    for text in texts:
-        cut = text[:EMBED_CHARACTERS] or " "
-        if part and (len(part) == EMBED_BATCH or size + len(cut) > EMBED_BATCH_CHARACTERS):
-            yield part
-            part, size = [], 0
-        part.append(cut)
-        size += len(cut)
-    if part:
-        yield part
-
-
-def _vectors(answer: JsonDict) -> list[list[float]]:
-    rows = sorted(answer["data"], key=lambda row: row["index"])
-    return [[float(x) for x in row["embedding"]] for row in rows]

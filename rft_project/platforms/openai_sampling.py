@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from .errors import PlatformError
 from .openai_protocol import OpenAIProtocol
+from .pacing import committed
 from .types import JsonDict, Sample, SampleRequest, Usage
 
 #: Models that think before they answer take no temperature and count their thoughts among the answer's tokens.
@@ -32,7 +33,10 @@ class ChatModels(OpenAIProtocol):
         except PlatformError as error:
             if request.n == 1 or error.status != 400 or parameter(error) != "n":
                 raise
-        samples = [super(ChatModels, self).sample(single) for single in _one_by_one(request)]
+        one_by_one = _one_by_one(request)
+        samples = [super().sample(one_by_one[0])]
+        with committed():
+            samples += [super(ChatModels, self).sample(single) for single in one_by_one[1:]]
         usage = Usage(
             prompt_tokens=sum(s.usage.prompt_tokens for s in samples),
             completion_tokens=sum(s.usage.completion_tokens for s in samples),

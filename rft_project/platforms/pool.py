@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from .errors import PlatformError
+from .errors import NotYet, PlatformError
+from .pacing import TURN, Turn
 from .retry import ATTEMPTS, delay, should_retry
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+#: Calls handed out at once; the pace of a connection lets fewer leave where it must.
+IN_FLIGHT = 64
+#: Seconds; a longer wait is the caller's: a worker has other jobs to do meanwhile.
+LONGEST_WAIT = 15.0
 #: Seconds between two looks at ``should_stop``.
 _LOOK = 0.25
 
@@ -22,14 +27,18 @@ def run_pool(
     items: Iterable[Item],
     call: Callable[[Item], Result],
     *,
-    in_flight: int,
+    in_flight: int = IN_FLIGHT,
     should_stop: Callable[[], bool] = lambda: False,
     attempts: int = ATTEMPTS,
+    longest: float = LONGEST_WAIT,
 ) -> Iterator[tuple[Item, Result | PlatformError]]:
     """``call(item)`` for every item on at most ``in_flight`` threads; pairs in the order they finish.
 
-    A retryable PlatformError is tried again, up to ``attempts`` tries in all, after what the platform asked for or a
-    growing random wait; the last one is the item's result. ``items`` is read only as fast as it is worked off.
+    How many are really in flight, and when each leaves, is up to the pace of the platform's connection. A retryable
+    PlatformError is tried again, up to ``attempts`` tries in all, after what the platform asked for or a growing random
+    wait; the last one is the item's result. Waiting for the pace is no try. Where it is known to last more than
+    ``longest`` seconds, and where a stop ends it, the result is NotYet: such an item was not asked, or was told to come
+    back later. ``items`` is read only as fast as it is worked off.
     When ``should_stop()`` is true, or the caller stops iterating, no new call starts and no wait goes on; calls in
     flight are finished and yielded (or dropped with the iterator). Other exceptions of ``call`` are raised here.
     """
@@ -38,7 +47,9 @@ def run_pool(
     stop = threading.Event()
     source = iter(items)
     waiting: dict[Future[Result | PlatformError], Item] = {}
-    executor = ThreadPoolExecutor(in_flight, thread_name_prefix="platform-pool")
+    # Each thread has the turn from its start on, and nothing else runs in it.
+    turn = Turn(stop.is_set, longest, patient=True)
+    executor = ThreadPoolExecutor(in_flight, "platform-pool", initializer=TURN.set, initargs=(turn,))
     try:
         while True:
             if should_stop():
@@ -48,7 +59,7 @@ def run_pool(
                     item = next(source)
                 except StopIteration:
                     break
-                waiting[executor.submit(_patiently, call, item, stop, attempts)] = item
+                waiting[executor.submit(_patiently, call, item, stop, attempts, longest)] = item
             if not waiting:
                 return
             done, _ = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
@@ -60,16 +71,20 @@ def run_pool(
 
 
 def _patiently(
-    call: Callable[[Item], Result], item: Item, stop: threading.Event, attempts: int
+    call: Callable[[Item], Result], item: Item, stop: threading.Event, attempts: int, longest: float
 ) -> Result | PlatformError:
     attempt = 1
     while True:
         try:
             return call(item)
+        except NotYet as not_yet:
+            return not_yet
         except PlatformError as error:
-            if stop.is_set() or not should_retry(error, attempt, attempts):
+            if not should_retry(error, attempt, attempts):
                 return error
             # Jitter needs no cryptographic randomness.
-            if stop.wait(delay(attempt, error.retry_after, random.random())):
-                return error
+            seconds = delay(attempt, error.retry_after, random.random())
+            told = error.retry_after is not None
+            if (told and seconds > longest) or stop.wait(seconds):
+                return NotYet(str(error), seconds) if told else error
             attempt += 1
