@@ -16,7 +16,7 @@ from datasets_app.core.topics import TopicTree, snake_name
 from rft_project.connections.services import platform_for
 from rft_project.platforms.base import Platform
 from rft_project.platforms.errors import PlatformError
-from rft_project.platforms.pool import run_pool
+from rft_project.platforms.pool import PATIENT, run_pool
 from rft_project.platforms.types import SampleRequest
 
 from .consent import about_helper, helper_connection
@@ -92,7 +92,7 @@ class ModelHelper:
             part = [text[:LONGEST] for text in texts[start : start + TOGETHER]]
             return _answers(self._ask(SORT_TASK, {"topics": topics, "messages": part}), len(part), topics)
 
-        for start, answers in run_pool(starts, ask, in_flight=IN_FLIGHT):
+        for start, answers in run_pool(starts, ask, in_flight=IN_FLIGHT, longest=PATIENT):
             if isinstance(answers, PlatformError):
                 self._complain(f"The helper model gave no answer: {answers}")
             else:

@@ -7,7 +7,7 @@ tried again or a second grader with the same question gets the same answer for n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from uuid import uuid4
@@ -25,13 +25,12 @@ from rft_project.money import expenses
 from rft_project.money.expenses import Account
 from rft_project.money.models import Purpose
 from rft_project.platforms.errors import PlatformError
-from rft_project.platforms.pool import run_pool
+from rft_project.platforms.pool import PATIENT, run_pool
 from rft_project.platforms.types import JsonDict, Sample, SampleRequest, Usage
 
 from .models import Judgement
 from .trial import no_judge
 
-IN_FLIGHT = 8
 MAX_TOKENS = 2_000
 LOOKED_UP = 400  # digests in one query
 
@@ -41,11 +40,20 @@ class ConnectionJudge:
 
     ``repeat`` tells repeats of the same question apart, to see whether a judge agrees with itself. ``asked`` and
     ``kept`` count the questions that were paid for and those that were answered from what is kept; ``usage`` is what
-    was paid for. With an ``account`` every question is held back on it first, and none is asked beyond its caps.
+    was paid for. With an ``account`` every question is held back on it first, and none is asked beyond its caps. Once
+    ``should_stop()`` is true no more is asked.
     """
 
-    def __init__(self, connection: Connection, *, repeat: int = 0, account: Account | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        repeat: int = 0,
+        account: Account | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._connection, self._repeat, self._account = connection, repeat, account
+        self._should_stop = should_stop
         self._accounts: dict[str, Account] = {}  # by model
         self._keys: dict[str, str] = {}  # of the expense of each question, by its digest
         self.asked = self.kept = 0
@@ -96,7 +104,8 @@ class ConnectionJudge:
 
         answered = set()
         refused: list[str] = []
-        for mark, sample in run_pool(self._allowed(missing, refused), ask, in_flight=IN_FLIGHT):
+        allowed = self._allowed(missing, refused)
+        for mark, sample in run_pool(allowed, ask, should_stop=self._should_stop, longest=PATIENT):
             answered.add(mark)
             if isinstance(sample, PlatformError):
                 self._free(mark, missing[mark])
@@ -108,7 +117,8 @@ class ConnectionJudge:
                 completion_tokens=self.usage.completion_tokens + sample.usage.completion_tokens,
             )
             yield mark, self._answer(mark, missing[mark], sample)
-        yield from ((mark, JudgeError(refused[0])) for mark in missing if refused and mark not in answered)
+        why = refused[0] if refused else "The judge was not asked: the work was stopped."
+        yield from ((mark, JudgeError(why)) for mark in missing if mark not in answered)
 
     def _allowed(self, missing: dict[str, Question], refused: list[str]) -> Iterator[str]:
         """Questions for which there is money, in order; the sentence of the cap that ends them goes to ``refused``."""
@@ -160,10 +170,18 @@ class ConnectionJudge:
         Judgement.objects.bulk_create([made], ignore_conflicts=True)
 
 
-def judge_of(workspace: Workspace, *, repeat: int = 0, account: Account | None = None) -> Judge:
+def judge_of(
+    workspace: Workspace,
+    *,
+    repeat: int = 0,
+    account: Account | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Judge:
     """The judge of the workspace's first connection that names one; else one that says that there is none."""
     connection = with_role(workspace, "judge")
-    return ConnectionJudge(connection, repeat=repeat, account=account) if connection is not None else no_judge
+    if connection is None:
+        return no_judge
+    return ConnectionJudge(connection, repeat=repeat, account=account, should_stop=should_stop)
 
 
 @contextmanager
@@ -174,9 +192,10 @@ def open_for(
     repeat: int = 0,
     limits: Limits | None = None,
     account: Account | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Grader]:
     """``open_grader`` with the judge of ``workspace``, paid from ``account``; raises what it raises."""
-    judge = judge_of(workspace, repeat=repeat, account=account)
+    judge = judge_of(workspace, repeat=repeat, account=account, should_stop=should_stop)
     with open_grader(config, judge=judge, limits=limits) as grader:
         yield grader
 

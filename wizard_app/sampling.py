@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from datasets_app.core.records import clean_json, clean_text
 from datasets_app.core.rows import item_of
 from datasets_app.models import SnapshotItem
 from graders_app.core.evaluate import Grader, GraderResult, make_sample
-from graders_app.judging import open_for
+from graders_app.judging import asks_a_judge, open_for
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
-from rft_project.jobs.outcomes import Again, Cancelled, JobFailed
+from rft_project.jobs.outcomes import Again, Cancelled, JobFailed, WaitUntil
 from rft_project.money import expenses
 from rft_project.money.expenses import Account
 from rft_project.money.models import Purpose
-from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.errors import NotYet, PlatformError
 from rft_project.platforms.pool import run_pool
 from rft_project.platforms.types import JsonDict, Sample, SampleRequest
 from wizard_app.core.digests import digest
@@ -30,8 +30,8 @@ from wizard_app.core.digests import digest
 from .models import RFTJob, Rollout
 from .paying import account_of
 
-IN_FLIGHT = 8
 RESCORED = 200  # answers graded in one go
+JUDGED = 64  # prompts whose answers a judge scores together
 SCORED = ["reward", "sub_rewards", "grader_errors", "notes", "judge_tokens", "grader_digest"]
 
 
@@ -64,10 +64,11 @@ def collect(
     """See that every item has ``plan.answers`` answers scored by ``config``. Raises Again when the slice is over.
 
     A call that failed for good is kept as an answer with ``error`` set, so that it is counted and shown. Raises
-    JobFailed where a cap leaves no money for the next call; what was answered until then is kept.
+    JobFailed where a cap leaves no money for the next call, and WaitUntil where the platform's rate limit leaves no
+    room for a while; what was answered until then is kept.
     """
     account = account_of(run, run.platform_connection, plan.model, purpose)
-    with open_for(run.workspace, config, account=account) as grader:
+    with open_for(run.workspace, config, account=account, should_stop=lambda: ctx.stopping) as grader:
         _rescore(ctx, run, items, plan, config, grader)
         _ask(ctx, run, items, plan, config, grader, account)
 
@@ -80,10 +81,17 @@ def _rescore(
     ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict, grader: Grader
 ) -> None:
     """Score anew what another grader scored, and what a judge did not answer; each once, whatever comes of it."""
-    mark = grader_digest(config)
-    known = {item.pk: item_of(item.trace) for item in items}
-    scored_otherwise = _mine(run, items, plan).filter(error="").exclude(grader_digest=mark)
-    stale_pks = list(scored_otherwise.order_by("pk").values_list("pk", flat=True))
+    scored_otherwise = _mine(run, items, plan).filter(error="").exclude(grader_digest=grader_digest(config))
+    for _ in _scored(ctx, scored_otherwise, items, config, grader):
+        ctx.check()
+
+
+def _scored(
+    ctx: JobContext, rollouts: QuerySet[Rollout], items: list[SnapshotItem], config: JsonDict, grader: Grader
+) -> Iterator[None]:
+    """Scores ``rollouts``, which are answers to ``items``; stops after each part that is kept."""
+    mark, known = grader_digest(config), {item.pk: item_of(item.trace) for item in items}
+    stale_pks = list(rollouts.order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(stale_pks), RESCORED):
         stale = list(Rollout.objects.filter(pk__in=stale_pks[start : start + RESCORED]).order_by("pk"))
         results = grader.grade_many([(make_sample(r.answer, r.tool_calls), known[r.item_id]) for r in stale])
@@ -91,7 +99,7 @@ def _rescore(
             _score(rollout, result, mark)
         with ctx.batch():
             Rollout.objects.bulk_update(stale, SCORED)
-        ctx.check()
+        yield
 
 
 def _ask(
@@ -103,8 +111,7 @@ def _ask(
     grader: Grader,
     account: Account,
 ) -> None:
-    counted = _mine(run, items, plan).values_list("item").annotate(n=Count("pk")).order_by()
-    have = dict(counted)
+    have = dict(_mine(run, items, plan).values_list("item").annotate(n=Count("pk")).order_by())
     todo = [item for item in items if have.get(item.pk, 0) < plan.answers]
     done = sum(min(have.get(item.pk, 0), plan.answers) for item in items)
     ctx.progress.begin("Asking the model", done=done, total=len(items) * plan.answers)
@@ -114,7 +121,9 @@ def _ask(
     requests = {item.pk: _request(item, plan, have.get(item.pk, 0)) for item in todo}
     mark = grader_digest(config)
     keys = {item.pk: f"sample:{run.pk}:{plan.key}:{item.pk}:{have.get(item.pk, 0)}" for item in todo}
-    halted: list[PlatformError | Cancelled | JobFailed] = []
+    halted: list[PlatformError | Cancelled | JobFailed | WaitUntil] = []
+    judged = asks_a_judge(config)
+    unscored: list[SnapshotItem] = []
 
     def allowed() -> Iterator[SnapshotItem]:
         """Prompts for which there is money."""
@@ -127,31 +136,55 @@ def _ask(
             yield item
 
     def should_stop() -> bool:
-        if not halted:
-            try:
-                ctx.check()
-            except Cancelled as stop:
-                halted.append(stop)
+        if not halted and ctx.stopping:
+            halted.append(Cancelled())
         return bool(halted) or ctx.slice_over
 
     # Whatever ends the asking, answers on their way are waited for and kept: they are paid for.
-    for item, answer in run_pool(
-        allowed(), lambda item: platform.sample(requests[item.pk]), in_flight=IN_FLIGHT, should_stop=should_stop
-    ):
+    for item, answer in run_pool(allowed(), lambda item: platform.sample(requests[item.pk]), should_stop=should_stop):
         if isinstance(answer, PlatformError):
             expenses.free(account, keys[item.pk])
+        if isinstance(answer, NotYet):
+            halted.append(WaitUntil(answer.retry_after or 0.0, str(answer)))
+            continue
         if isinstance(answer, PlatformError) and not _about_this_prompt(answer):
             halted.append(answer)  # the platform is down or refuses everything: the job waits or ends, with its words
             continue
-        rollouts = _rollouts(run, item, plan, answer, have.get(item.pk, 0), mark, grader)
-        with ctx.batch(done=len(rollouts)):
-            Rollout.objects.bulk_create(rollouts, ignore_conflicts=True)
-            if isinstance(answer, Sample):
-                expenses.settle(account, keys[item.pk], answer.usage.prompt_tokens, answer.usage.completion_tokens)
+        rollouts = _rollouts(run, item, plan, answer, have.get(item.pk, 0))
+        if not judged:
+            _score_new(rollouts, item, mark, grader)
+        _keep(ctx, rollouts, answer, account, keys[item.pk])
+        if judged:  # an answer is kept before anybody waits for a judge, and many are judged at once
+            unscored.append(item)
+        if len(unscored) == JUDGED and not halted:
+            _judge(ctx, run, unscored, plan, config, grader)
+            unscored = []
     if halted:
-        raise halted[0]
+        raise _worst(halted)
     if ctx.slice_over:
         raise Again
+    _judge(ctx, run, unscored, plan, config, grader)
+
+
+def _keep(ctx: JobContext, rollouts: list[Rollout], answer: Sample | PlatformError, account: Account, key: str) -> None:
+    with ctx.batch(done=len(rollouts)):
+        Rollout.objects.bulk_create(rollouts, ignore_conflicts=True)
+        if isinstance(answer, Sample):
+            expenses.settle(account, key, answer.usage.prompt_tokens, answer.usage.completion_tokens)
+
+
+def _worst(halted: list[PlatformError | Cancelled | JobFailed | WaitUntil]) -> Exception:
+    """The first thing that ended the asking; of waits the longest, and anything else goes before one."""
+    others = [stop for stop in halted if not isinstance(stop, WaitUntil)]
+    return others[0] if others else max(halted, key=lambda stop: getattr(stop, "seconds", 0.0))
+
+
+def _judge(
+    ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict, grader: Grader
+) -> None:
+    """Score the answers to ``items`` that were kept without a score. Never stops halfway: other answers are coming."""
+    for _ in _scored(ctx, _mine(run, items, plan).filter(error="", grader_digest=""), items, config, grader):
+        pass
 
 
 def _request(item: SnapshotItem, plan: Plan, have: int) -> SampleRequest:
@@ -169,19 +202,16 @@ def _request(item: SnapshotItem, plan: Plan, have: int) -> SampleRequest:
     )
 
 
-def _rollouts(
-    run: RFTJob, item: SnapshotItem, plan: Plan, sample: Sample | PlatformError, have: int, mark: str, grader: Grader
-) -> list[Rollout]:
+def _rollouts(run: RFTJob, item: SnapshotItem, plan: Plan, sample: Sample | PlatformError, have: int) -> list[Rollout]:
+    """An answer's rows, not scored yet."""
     if isinstance(sample, PlatformError):
         failed = {"answer": "", "error": clean_text(str(sample))[:500]}
         return [
             Rollout(run=run, item=item, sampling_key=plan.key, sample_index=have + i, **failed)
             for i in range(plan.answers - have)
         ]
-    pairs = [(make_sample(a.text, a.tool_calls), item_of(item.trace)) for a in sample.answers]
-    rollouts = []
-    for index, (answer, result) in enumerate(zip(sample.answers, grader.grade_many(pairs), strict=True)):
-        rollout = Rollout(
+    return [
+        Rollout(
             run=run,
             item=item,
             sampling_key=plan.key,
@@ -192,9 +222,16 @@ def _rollouts(
             completion_tokens=sample.usage.completion_tokens if index == 0 else 0,
             seconds=sample.seconds if index == 0 else 0.0,
         )
+        for index, answer in enumerate(sample.answers)
+    ]
+
+
+def _score_new(rollouts: list[Rollout], item: SnapshotItem, mark: str, grader: Grader) -> None:
+    answered = [rollout for rollout in rollouts if not rollout.error]
+    known = item_of(item.trace)
+    results = grader.grade_many([(make_sample(r.answer, r.tool_calls), known) for r in answered])
+    for rollout, result in zip(answered, results, strict=True):
         _score(rollout, result, mark)
-        rollouts.append(rollout)
-    return rollouts
 
 
 def _about_this_prompt(error: PlatformError) -> bool:

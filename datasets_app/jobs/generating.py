@@ -27,9 +27,9 @@ from datasets_app.models import GenerationCall, GenerationRun
 from datasets_app.models.generating import tallies_of
 from rft_project.connections.services import platform_for
 from rft_project.jobs.context import JobContext
-from rft_project.jobs.outcomes import Again, Cancelled, JobFailed
+from rft_project.jobs.outcomes import Again, Cancelled, JobFailed, WaitUntil
 from rft_project.money import expenses
-from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.errors import NotYet, PlatformError
 from rft_project.platforms.pool import run_pool
 from rft_project.platforms.types import Sample
 from rft_project.web.text import percent
@@ -163,7 +163,7 @@ class _Work:
         )
 
     def _make(self, calls: list[GenerationCall]) -> None:
-        halted: list[PlatformError | Cancelled | JobFailed] = []
+        halted: list[PlatformError | Cancelled | JobFailed | WaitUntil] = []
 
         def should_stop() -> bool:
             if not halted:
@@ -183,7 +183,10 @@ class _Work:
             self._sent(calls, materials, halted), ask, in_flight=IN_FLIGHT, should_stop=should_stop, attempts=ATTEMPTS
         )
         for call, answer in pool:
-            if isinstance(answer, PlatformError):
+            if isinstance(answer, NotYet):
+                self._put_back(call)
+                halted.append(WaitUntil(answer.retry_after or 0.0, str(answer)))
+            elif isinstance(answer, PlatformError):
                 if not self._refused(call, answer):
                     halted.append(answer)
             else:
@@ -196,7 +199,7 @@ class _Work:
         self,
         calls: list[GenerationCall],
         materials: dict[int, Material],
-        halted: list[PlatformError | Cancelled | JobFailed],
+        halted: list[PlatformError | Cancelled | JobFailed | WaitUntil],
     ) -> Iterator[GenerationCall]:
         """Each call in its turn, committed as sent before it leaves; none for which a cap leaves no money."""
         for call in calls:
@@ -211,6 +214,13 @@ class _Work:
             with self._ctx.batch():
                 call.save(update_fields=["state", "sent_at"])
             yield call
+
+    def _put_back(self, call: GenerationCall) -> None:
+        """It never left: the rate limit had no room."""
+        call.state, call.sent_at = State.PLANNED, None
+        with self._ctx.batch():
+            expenses.free(self._account, _key(call))
+            call.save(update_fields=["state", "sent_at"])
 
     def _refused(self, call: GenerationCall, error: PlatformError) -> bool:
         """True where the platform refused this one call (too long, filtered); else it answers nobody."""

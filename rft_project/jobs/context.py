@@ -55,6 +55,15 @@ class JobContext:
             raise Cancelled
         self.progress.poll()
 
+    @property
+    def stopping(self) -> bool:
+        """True when a stop was asked for; for work that ends by itself before ``check`` is called. Raises Lost."""
+        try:
+            self.check()
+        except Cancelled:
+            return True
+        return False
+
     def log(self, message: str, level: str = "info") -> None:
         """Add a line to the job's log (``level``: info, warning or error); raises Lost."""
         with transaction.atomic():

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from . import sentence_embeddings, static_embeddings
 from .base import Platform
 from .errors import PlatformError
-from .pool import run_pool
+from .pool import PATIENT, run_pool
 
 Vectors = npt.NDArray[np.float32]
 
@@ -122,7 +122,7 @@ def of_platform(platform: Platform, name: str, model: str) -> EmbeddingModel:
         found: dict[int, list[list[float]]] = {}
         starts = range(0, len(given), REQUEST)
         for start, answer in run_pool(
-            starts, lambda at: platform.embed(given[at : at + REQUEST], model), in_flight=IN_FLIGHT
+            starts, lambda at: platform.embed(given[at : at + REQUEST], model), in_flight=IN_FLIGHT, longest=PATIENT
         ):
             if isinstance(answer, PlatformError):
                 raise answer

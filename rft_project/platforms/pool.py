@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from .errors import NotYet, PlatformError
 from .pacing import TURN, Turn
-from .retry import ATTEMPTS, delay, should_retry
+from .retry import ATTEMPTS, LONGEST, delay, should_retry
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 IN_FLIGHT = 64
 #: Seconds; a longer wait is the caller's: a worker has other jobs to do meanwhile.
 LONGEST_WAIT = 15.0
+#: The same for callers that have nothing else to do.
+PATIENT = LONGEST
 #: Seconds between two looks at ``should_stop``.
 _LOOK = 0.25
 

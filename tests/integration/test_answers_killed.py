@@ -11,11 +11,11 @@ import pytest
 from rft_project.connections.services import local_connection
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import request_cancel
+from rft_project.platforms.window import START as IN_FLIGHT
 from tests.engine.process import Engine
 from tests.worker import drain, wait_for
 from wizard_app import flow, services
 from wizard_app.models import RFTJob, Rollout
-from wizard_app.sampling import IN_FLIGHT
 from wizard_app.schemas import DryRunParams
 
 from .harm import FAST, PATIENCE, CountingProxy, Start, kill_while_it_works, times_lost, wait_ended
