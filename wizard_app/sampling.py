@@ -117,12 +117,10 @@ def _ask(
     ctx.progress.begin("Asking the model", done=done, total=len(items) * plan.answers)
     if not todo:
         return
-    platform = platform_for(run.platform_connection)
+    platform, judged = platform_for(run.platform_connection), asks_a_judge(config)
     requests = {item.pk: _request(item, plan, have.get(item.pk, 0)) for item in todo}
-    mark = grader_digest(config)
     keys = {item.pk: f"sample:{run.pk}:{plan.key}:{item.pk}:{have.get(item.pk, 0)}" for item in todo}
     halted: list[PlatformError | Cancelled | JobFailed | WaitUntil] = []
-    judged = asks_a_judge(config)
     unscored: list[SnapshotItem] = []
 
     def allowed() -> Iterator[SnapshotItem]:
@@ -152,7 +150,7 @@ def _ask(
             continue
         rollouts = _rollouts(run, item, plan, answer, have.get(item.pk, 0))
         if not judged:
-            _score_new(rollouts, item, mark, grader)
+            _score_new(rollouts, item, config, grader)
         _keep(ctx, rollouts, answer, account, keys[item.pk])
         if judged:  # an answer is kept before anybody waits for a judge, and many are judged at once
             unscored.append(item)
@@ -226,9 +224,9 @@ def _rollouts(run: RFTJob, item: SnapshotItem, plan: Plan, sample: Sample | Plat
     ]
 
 
-def _score_new(rollouts: list[Rollout], item: SnapshotItem, mark: str, grader: Grader) -> None:
+def _score_new(rollouts: list[Rollout], item: SnapshotItem, config: JsonDict, grader: Grader) -> None:
     answered = [rollout for rollout in rollouts if not rollout.error]
-    known = item_of(item.trace)
+    mark, known = grader_digest(config), item_of(item.trace)
     results = grader.grade_many([(make_sample(r.answer, r.tool_calls), known) for r in answered])
     for rollout, result in zip(answered, results, strict=True):
         _score(rollout, result, mark)

@@ -20,7 +20,8 @@ import httpx2
 
 from .azure_sign_in import Token
 from .errors import PlatformError, Unknown
-from .openai_errors import retry_after_of, scrubbed
+from .openai_errors import scrubbed
+from .rates import retry_after_of
 from .types import JsonDict, Value
 
 #: Version of the management API: the default of azure-mgmt-cognitiveservices 14.1.0.

@@ -149,10 +149,10 @@ class ConnectionPace:
         self._paused_until = self._have_until = self._looked_at = self._heard_at = float("-inf")
         self._have: dict[str, float] = {}
         self._limited = False
-        self._settled, self._refill = 1.0, 60.0
+        self._settled, self._lasting, self._refill = 2.0, 1.0, 60.0
         self._seen: dict[str, tuple[float, Reading]] = {}  # when the call was sent, what its answer told
-        #: What had been given out in all, and when.
-        self._spent: deque[tuple[float, dict[str, float]]] = deque(maxlen=512)
+        #: What had been given out in all and come back, and when.
+        self._past: deque[tuple[float, Grant]] = deque(maxlen=512)
 
     @contextmanager
     def permit(self, tokens: float) -> Iterator[Permit]:
@@ -183,7 +183,7 @@ class ConnectionPace:
             if refused:
                 self._window.refused(sent.at, now)
             elif sent.counted:
-                self._window.answered(now, full=self._in_flight >= self._window.size)
+                self._window.answered(now, self._in_flight)
             for name, reading in readings.items():
                 if name not in self._seen or sent.at >= self._seen[name][0]:
                     self._seen[name] = (sent.at, reading)
@@ -294,17 +294,21 @@ class ConnectionPace:
                 now = self._clock()
                 self._have, self._have_until = dict(grant.given), now + grant.lasting
                 self._looked_at, self._limited = now, grant.limited
-                self._settled, self._refill = grant.settled, grant.refill
+                self._settled, self._lasting, self._refill = grant.settled, grant.lasting, grant.refill
                 self._paused_until = max(self._paused_until, now + grant.paused)
                 if grant.heard_ago is not None:
                     self._heard_at = now - grant.heard_ago
-                if not self._spent or now - self._spent[-1][0] > grant.settled / 16:
-                    self._spent.append((now, grant.spent))
+                if not self._past or now - self._past[-1][0] > grant.settled / 16:
+                    self._past.append((now, grant))
         return grant
 
     def _as_seen(self, name: str, sent_at: float, reading: Reading) -> Seen:
-        """With what had been given out long enough before the call that it had arrived when the platform counted."""
+        """With what had been given out so long before the call that it was used and had arrived when the platform
+        counted, or had come back unused."""
         if self._clock() - sent_at > self._refill * _FRESH:
             return Seen(reading, None)
-        known = [spent for at, spent in self._spent if at <= sent_at - self._settled]
-        return Seen(reading, known[-1].get(name, 0.0) if known else None)
+        before = [grant for at, grant in self._past if at <= sent_at - self._settled]
+        since = [grant for at, grant in self._past if at >= sent_at - self._settled + self._lasting]
+        if not before or not since:
+            return Seen(reading, None)
+        return Seen(reading, before[-1].out.get(name, 0.0) - since[0].back.get(name, 0.0))

@@ -39,8 +39,8 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """A reading, and all that had been given out before it can have been true; None where that is not known, or the
-    reading is too old to tell what is there now."""
+    """A reading, and all that was surely used before it was taken; None where that is not known, or the reading is too
+    old to tell what is there now."""
 
     reading: Reading
     spent: float | None
@@ -72,8 +72,9 @@ class Ask:
 class Grant:
     """``given`` may be used for ``lasting`` seconds; {} where ``least`` is not there for ``wait`` more seconds, and
     where nothing limits. ``paused``: seconds in which nobody calls. ``settled``: seconds after which what was given is
-    used and has arrived; ``refill``: seconds in which an empty limit is full again. ``heard_ago``: seconds since an
-    answer told of the limits, None where none did. ``spent``: all that was ever given out, of each limit.
+    used or back, and has arrived; ``refill``: seconds in which an empty limit is full again. ``heard_ago``: seconds
+    since an answer told of the limits, None where none did. ``out`` and ``back``: all that was ever given out of each
+    limit, and what of it came back unused.
     """
 
     given: dict[str, float]
@@ -83,21 +84,24 @@ class Grant:
     settled: float
     refill: float
     heard_ago: float | None
-    spent: dict[str, float]
+    out: dict[str, float]
+    back: dict[str, float]
 
     @property
     def limited(self) -> bool:
-        return bool(self.spent)
+        return bool(self.out)
 
 
 class Bucket(BaseModel):
-    """One limit. ``level``: what may still be given out, below zero where others use the account too; ``spent``: all
-    that was ever given out; ``guessed``: the rate is the limit in a minute, until enough was seen."""
+    """One limit. ``level``: what may still be given out, below zero where others use the account too; ``out``: all that
+    was ever given out; ``back``: what of it came back; ``guessed``: the rate is the limit in a minute, until enough was
+    seen."""
 
     limit: float
     rate: float
     level: float
-    spent: float = 0.0
+    out: float = 0.0
+    back: float = 0.0
     guessed: bool = True
 
     @property
@@ -112,8 +116,12 @@ class Bucket(BaseModel):
 
     def take(self, amount: float) -> float:
         self.level -= amount
-        self.spent += amount
+        self.out += amount
         return amount
+
+    def take_back(self, amount: float) -> None:
+        self.add(amount)
+        self.back += amount
 
     def needed(self, amount: float) -> float:
         """What a call of ``amount`` takes: never more than there can be, or it would wait for ever."""
@@ -150,13 +158,12 @@ class Shares(BaseModel):
         limit = reading.limit or (known.limit if known else 0.0) or reading.remaining
         if limit < 1:
             return
-        spent = known.spent if known else 0.0
         if known is None or known.limit != limit:
-            known = Bucket(limit=limit, rate=limit / MINUTE, level=reading.remaining - limit * KEPT_BACK, spent=spent)
-            self.buckets[name] = known
+            new = Bucket(limit=limit, rate=limit / MINUTE, level=reading.remaining - limit * KEPT_BACK)
+            self.buckets[name] = known = new.model_copy(update={"out": known.out, "back": known.back} if known else {})
         known.learn_rate(reading)
         if seen.spent is not None:
-            there = reading.remaining - limit * KEPT_BACK - max(0.0, spent - seen.spent)
+            there = reading.remaining - limit * KEPT_BACK - max(0.0, known.out - known.back - seen.spent)
             known.level = min(known.most, max(-limit, there))
 
 
@@ -166,7 +173,7 @@ def exchanged(shares: Shares, ask: Ask, now: float) -> tuple[Shares, Grant]:
     passed, after.at = max(0.0, now - shares.at), max(now, shares.at)
     for name, bucket in after.buckets.items():
         bucket.refill(passed)
-        bucket.add(ask.back.get(name, 0.0))
+        bucket.take_back(ask.back.get(name, 0.0))
     for name, seen in ask.seen.items():
         after.learn(name, seen)
     if ask.heard:
@@ -192,7 +199,8 @@ def exchanged(shares: Shares, ask: Ask, now: float) -> tuple[Shares, Grant]:
         settled=lasting + min(_LONGEST_WAY, max(_SHORTEST_WAY, refill / _SHARE)),
         refill=refill,
         heard_ago=None if after.heard is None else max(0.0, now - after.heard),
-        spent={name: bucket.spent for name, bucket in after.buckets.items()},
+        out={name: bucket.out for name, bucket in after.buckets.items()},
+        back={name: bucket.back for name, bucket in after.buckets.items()},
     )
 
 
@@ -236,4 +244,4 @@ def retry_after_of(headers: Mapping[str, str]) -> float | None:
 
 def _number(text: str | None) -> float | None:
     """A count that is not negative; None for anything else. ``float`` alone would take ``nan`` and ``1_0``."""
-    return float(text) if text and len(text) < 16 and re.fullmatch(r"\d+(\.\d+)?", text.strip(), re.ASCII) else None
+    return float(text) if text and len(text) < 16 and re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) else None

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 START, MOST = 8, 256
 #: More in flight must answer by this factor faster, or the server only lets them queue.
 _WORTH = 1.15
+#: The share of places taken where a window counts as full: a call follows one that was answered a little later.
+_FULL = 0.75
 #: Seconds until more is tried again after it was not worth it.
 _TRY_AGAIN = 120.0
 
@@ -16,7 +18,7 @@ _TRY_AGAIN = 120.0
 class Window:
     """Doubled while that makes answers come faster, as TCP starts; halved on a refusal, and one more each round then.
 
-    A round is as many answers as may be in flight; one in which the window was not full tells nothing. Times are
+    A round is as many answers as may be in flight; one in which the window was not nearly full tells nothing. Times are
     seconds of any clock that does not go back.
     """
 
@@ -36,8 +38,9 @@ class Window:
         if self._began is None:
             self._began = now
 
-    def answered(self, now: float, *, full: bool) -> None:
-        """An answer came; ``full``: all places were taken until then."""
+    def answered(self, now: float, in_flight: int) -> None:
+        """An answer came, of a call that was among ``in_flight``."""
+        full = in_flight >= self.size * _FULL
         if not full or self.size >= self.most or now < self._quiet_until or self._began is None:
             self._new_round(None if not full else now)
             return
