@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
+
+from django.utils import timezone
 
 from rft_project.platforms import PLATFORMS
 from rft_project.platforms.catalogue import entry
@@ -29,6 +31,7 @@ class Line:
     facts: list[str]
     can: str
     limits: list[str]
+    paused_until: datetime | None = None
 
     @property
     def anchor(self) -> str:
@@ -59,7 +62,7 @@ class ConnectionsPanel:
 
 def connections_panel(user: Any) -> ConnectionsPanel:
     owned = set(Membership.objects.filter(user=user, role=OWNER).values_list("workspace_id", flat=True))
-    found = Connection.objects.filter(workspace__memberships__user=user).select_related("workspace")
+    found = Connection.objects.filter(workspace__memberships__user=user).select_related("workspace", "pacing")
     several = Membership.objects.filter(user=user).count() > 1
     lines = [_line(connection, connection.workspace_id in owned, several) for connection in found]
     lines.sort(key=lambda line: not line.own_engine)
@@ -83,7 +86,14 @@ def _line(connection: Connection, owned: bool, several: bool) -> Line:
     facts += [f"workspace {connection.workspace}"] if several else []
     limits = [work.title.lower() for name, work in PERMISSIONS.items() if not getattr(connection, f"may_{name}")]
     emulated = is_emulated(connection)
-    return Line(connection, platform, owned, own, emulated, word, tone, facts, _can(connection.abilities), limits)
+    can, paused = _can(connection.abilities), _paused_until(connection)
+    return Line(connection, platform, owned, own, emulated, word, tone, facts, can, limits, paused)
+
+
+def _paused_until(connection: Connection) -> datetime | None:
+    """When calls may be made again, where the platform asked for a wait that is not over."""
+    until: datetime | None = connection.pacing.paused_until if hasattr(connection, "pacing") else None
+    return until if until is not None and until > timezone.now() else None
 
 
 def _can(abilities: dict[str, Any]) -> str:
