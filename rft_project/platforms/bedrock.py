@@ -101,10 +101,12 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
         info = self._trainable(request)
         check_counts(info, len(request.train_rows), len(request.valid_rows))
         settings = settings_of(info, request.hyperparameters)
+        parts = {"train": request.train_rows, "valid": request.valid_rows}
+        files = {part: jsonl(rows, part) for part, rows in parts.items() if rows}  # refuses rows that Bedrock would
         made = journal.once(
             "start",
             hashlib.sha256(json.dumps(request.model_dump(mode="json"), sort_keys=True).encode()).hexdigest(),
-            prepare=lambda: self._prepared(request, settings, journal),
+            prepare=lambda: self._prepared(request, settings, files, journal),
             find=lambda: self._jobs_with(request.key),
             discard=lambda job: self.cancel_training(Handle(id=job)),
         )
@@ -166,16 +168,17 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
             wanted["a judge role"] = given.judge_role_arn
         return [name for name, value in wanted.items() if not value]
 
-    def _prepared(self, request: TrainingRequest, settings: JsonDict, journal: Journal) -> Send:
-        train = self._uploaded(request, "train", request.train_rows, journal)
-        valid = self._uploaded(request, "valid", request.valid_rows, journal) if request.valid_rows else ""
+    def _prepared(
+        self, request: TrainingRequest, settings: JsonDict, files: dict[str, bytes], journal: Journal
+    ) -> Send:
+        places = {part: self._uploaded(request.key, part, content, journal) for part, content in files.items()}
         judged = asks_a_judge(request.grader)
         role = self._given.judge_role_arn if judged else self._given.grader_role_arn
         graders = LambdaGrader(self._clients, self.label, self._remedy())
         function = graders.published(request.key, request.grader_package, role, journal)
         graders.tried(function, request.train_rows)
-        arguments = self._arguments(request, settings, train, function)
-        validators = {"validationDataConfig": {"validators": [{"s3Uri": valid}]}} if valid else {}
+        arguments = self._arguments(request, settings, places["train"], function)
+        validators = {"validationDataConfig": {"validators": [{"s3Uri": places["valid"]}]}} if "valid" in places else {}
         return lambda: self._create(request.key, arguments, validators)
 
     def _arguments(self, request: TrainingRequest, settings: JsonDict, train: str, function: str) -> JsonDict:
@@ -216,11 +219,10 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
             return found[0]
         return str(made["jobArn"])
 
-    def _uploaded(self, request: TrainingRequest, part: str, rows: list[JsonDict], journal: Journal) -> str:
+    def _uploaded(self, key: str, part: str, content: bytes, journal: Journal) -> str:
         """S3 address of the rows; its name says intent and content, so a second start finds the first one's upload."""
-        content = jsonl(rows, part)
         digest = hashlib.sha256(content).hexdigest()[:16]
-        name = f"{folder(request.key)}/{part}-{digest}.jsonl"
+        name = f"{folder(key)}/{part}-{digest}.jsonl"
         place: JsonDict = {"Bucket": self._given.bucket, "Key": name}
 
         def send() -> str:
@@ -228,7 +230,7 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
             return f"s3://{self._given.bucket}/{name}"
 
         def find() -> list[str]:
-            return [f"s3://{self._given.bucket}/{key}" for key in self._files(name)]
+            return [f"s3://{self._given.bucket}/{file}" for file in self._files(name)]
 
         return journal.once(f"upload {part}", digest, prepare=lambda: send, find=find)
 

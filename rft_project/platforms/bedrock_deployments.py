@@ -41,7 +41,9 @@ class BedrockDeployments:
 
     def promote(self, handle: Handle, model: str) -> None:
         found = self._deployment(handle.id)
-        behind = (found.get("updateDetails") or {}).get("modelArn") or found["modelArn"]
+        update = found.get("updateDetails") or {}
+        failed = update.get("updateStatus") == "UpdateFailed"  # then the model before is still there
+        behind = found["modelArn"] if failed else update.get("modelArn") or found["modelArn"]
         if behind == model:
             return
         self._call(

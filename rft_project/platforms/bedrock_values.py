@@ -67,7 +67,12 @@ def jsonl(rows: list[JsonDict], part: str) -> bytes:
             raise _wrong(part, number, "has no user message")
         if any(message["role"] == "system" for message in messages[1:]):
             raise _wrong(part, number, "has a system message that is not the first")
+        fault = _fault_of_tools(row.get("tools")) or _fault_of_reference(row)
+        if fault:
+            raise _wrong(part, number, fault)
         line = {**row, "id": f"{prefix}{number}", "messages": messages}
+        if not isinstance(line.get("reference_answer", ""), str | dict):
+            line["reference_answer"] = json.dumps(line["reference_answer"], ensure_ascii=False)  # as exports write it
         lines.append(json.dumps(line, ensure_ascii=False))
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
@@ -81,6 +86,23 @@ def _message(message: JsonDict, part: str, number: int) -> JsonDict:
     if not text and not message.get("tool_calls"):
         raise _wrong(part, number, "has a message without text")
     return {**kept, "role": role, **({"content": text} if text else {})}
+
+
+def _fault_of_tools(tools: Any) -> str:
+    """What AWS's own validator finds wrong with the tools a row offers, '' where there is nothing."""
+    names: list[str] = []
+    for tool in tools or []:
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if not isinstance(function, dict) or not all(function.get(name) for name in ("name", "description")):
+            return "offers a tool without a name or a description"
+        names.append(str(function["name"]))
+        if not isinstance(function.get("parameters"), dict):
+            return f"offers the tool {names[-1]} without parameters"
+    return "offers two tools of one name" if len(set(names)) < len(names) else ""
+
+
+def _fault_of_reference(row: JsonDict) -> str:
+    return "has an empty reference answer" if "reference_answer" in row and row["reference_answer"] in ("", {}) else ""
 
 
 def _wrong(part: str, number: int, what: str) -> PlatformError:

@@ -209,13 +209,27 @@ def _answers(found: Any, event: list[JsonDict]) -> list[JsonDict]:
     wanted = [sample["id"] for sample in event]
     fits = isinstance(found, list) and all(
         isinstance(answer, dict)
-        and isinstance(answer.get("aggregate_reward_score"), int | float)
+        and _is_number(answer.get("aggregate_reward_score"))
         and isinstance(answer.get("metrics_list", []), list)
+        and all(_is_metric(metric) for metric in answer.get("metrics_list", []))
         for answer in found
     )
     if not fits or [answer.get("id") for answer in found] != wanted:
         raise PlatformError("The grader's function does not answer in the shape Bedrock wants.", status=400)
     return list(found)
+
+
+def _is_metric(metric: Any) -> bool:
+    return (
+        isinstance(metric, dict)
+        and isinstance(metric.get("name"), str)
+        and metric.get("type") in ("Metric", "Reward")
+        and _is_number(metric.get("value"))
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _metric(answer: JsonDict, name: str) -> float:

@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from rft_project.platforms import aws_policies as printed
@@ -35,6 +36,8 @@ __all__ = ["ACCOUNT", "BASE", "EMBEDDING", "TRAINABLE", "BedrockEmulator", "Faul
 BASE = "us.amazon.nova-2-lite-v1:0"
 _SECRET = "emulated-secret"
 _FINAL = ("Completed", "Failed", "Stopped")
+#: What is kept of a deployment and not told.
+_INNER = ("active_at", "updated_at")
 
 
 class BedrockEmulator(Emulator):
@@ -44,8 +47,9 @@ class BedrockEmulator(Emulator):
 
     ``refuses_validation``: jobs with validators are refused. ``stops_early``: the step after which the service ends a
     job by itself. ``fails_at``: the step at which a job fails inside. ``deploy_seconds``: until a deployment is Active.
-    ``function_timeout``: seconds that jobs give the grader instead of its own. ``metric_file``: a CSV that a finished
-    job leaves in its output.
+    ``as_in_samples``: whether jobs write events as AWS's samples read them. ``update_seconds``: until another model
+    stands behind a deployment; ``fails_to_update``: it never does. ``function_timeout``: seconds that jobs give the
+    grader instead of its own. ``metric_file``: a CSV that a finished job leaves in its output.
     """
 
     def __init__(
@@ -64,6 +68,9 @@ class BedrockEmulator(Emulator):
         self.stops_early: int | None = None
         self.fails_at: int | None = None
         self.function_timeout: float | None = None
+        self.as_in_samples = False
+        self.update_seconds = 0.0
+        self.fails_to_update = False
         self.metric_file = ""
         self.jobs: dict[str, Json] = {}
         self.models: dict[str, tuple[Json, Policy]] = {}
@@ -335,7 +342,7 @@ class BedrockEmulator(Emulator):
             while not lesson.done and not self.closing.is_set():
                 if job["status"] == "Stopping":
                     return self._ended(job, "Stopped")
-                lesson.step(lambda pairs: graded(pairs, lambda event: self.run(arn, event, self.function_timeout)))
+                lesson.step(lambda pairs: self._graded(arn, pairs))
                 if lesson.taken == self.fails_at:
                     return self._ended(job, "Failed", "An internal error occurred. Retry the job.")
                 if lesson.taken == self.stops_early:
@@ -355,6 +362,10 @@ class BedrockEmulator(Emulator):
                 name = f"{place[1]}training_artifacts/step_wise_training_metrics.csv"
                 self.account.s3.put_object(Bucket=place[0], Key=name, Body=self.metric_file.encode())
             return self._ended(job, "Completed")
+
+    def _graded(self, arn: str, pairs: Any) -> Any:
+        invoke = partial(self.run, arn, timeout=self.function_timeout)
+        return graded(pairs, invoke, as_in_samples=self.as_in_samples)
 
     def _ended(self, job: Json, word: str, failure: str = "") -> None:
         with self.lock:
@@ -383,14 +394,14 @@ class BedrockEmulator(Emulator):
     def on_GetCustomModelDeployment(self, given: Json) -> Json:
         found = self._deployment(given)
         status = "Active" if time.monotonic() >= found["active_at"] else "Creating"
-        return {**{name: value for name, value in found.items() if name != "active_at"}, "status": status}
+        return {**{name: value for name, value in found.items() if name not in _INNER}, "status": status}
 
     def on_UpdateCustomModelDeployment(self, given: Json) -> Json:
         found = self._deployment(given)
         if given["modelArn"] not in self.models:
             raise Refused(404, f"No custom model {given['modelArn']}.", code="ResourceNotFoundException")
-        found["modelArn"] = given["modelArn"]
-        found["updateDetails"] = {"modelArn": given["modelArn"], "updateStatus": "UpdateCompleted"}
+        found["updateDetails"] = {"modelArn": given["modelArn"], "updateStatus": "Updating"}
+        found["updated_at"] = time.monotonic() + self.update_seconds
         return {"customModelDeploymentArn": found["customModelDeploymentArn"]}
 
     def on_DeleteCustomModelDeployment(self, given: Json) -> Json:
@@ -401,8 +412,16 @@ class BedrockEmulator(Emulator):
         wanted = given["customModelDeploymentIdentifier"]
         for found in self.deployments.values():
             if wanted in (found["customModelDeploymentArn"], found["modelDeploymentName"]):
+                self._update(found)
                 return found
         raise Refused(404, f"No custom model deployment {wanted}.", code="ResourceNotFoundException")
+
+    def _update(self, found: Json) -> None:
+        if found.get("updated_at", float("inf")) <= time.monotonic():
+            del found["updated_at"]
+            details = found["updateDetails"]
+            details["updateStatus"] = "UpdateFailed" if self.fails_to_update else "UpdateCompleted"
+            found["modelArn"] = found["modelArn"] if self.fails_to_update else details["modelArn"]
 
     # Runtime
 
@@ -413,6 +432,7 @@ class BedrockEmulator(Emulator):
         found = self.deployments.get(name)
         if found is None:
             raise Refused(400, "The provided model identifier is invalid.", code="ValidationException")
+        self._update(found)
         if time.monotonic() < found["active_at"]:
             raise Refused(429, "The model is not ready.", code="ModelNotReadyException")
         return conversed(given, self.models[found["modelArn"]][1])

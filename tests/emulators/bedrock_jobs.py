@@ -106,6 +106,15 @@ def check_row(row: Any, number: int) -> None:
     ):
         raise refuse(f"Record {number} has a reference_answer that is neither a text nor an object.")
 
+    names = []
+    for tool in row.get("tools") or []:
+        function = tool.get("function") or {}
+        if tool.get("type") != "function" or not function.get("description") or "parameters" not in function:
+            raise refuse(f"Record {number} has a tool without type, description or parameters.")
+        names.append(function.get("name"))
+    if len(set(names)) < len(names):
+        raise refuse(f"Record {number} has two tools of one name.")
+
 
 def settings_for(given: Json, rows: int) -> Settings:
     """The service's defaults are not published: where nothing is said these are the emulator's."""
@@ -120,11 +129,15 @@ def settings_for(given: Json, rows: int) -> Settings:
     )
 
 
-def graded(pairs: Sequence[Pair], invoke: Any) -> list[GraderResult]:
-    """Results of the function; ``invoke`` calls it with one batch. Raises GraderFailed."""
+def graded(pairs: Sequence[Pair], invoke: Any, *, as_in_samples: bool = False) -> list[GraderResult]:
+    """Results of the function; ``invoke`` calls it with one batch. Raises GraderFailed.
+
+    ``as_in_samples``: events as AWS's samples read them, not as its pages have them.
+    """
     found: list[GraderResult] = []
     for begin in range(0, len(pairs), BATCH):
         event = [_sample(sample, row) for sample, row in pairs[begin : begin + BATCH]]
+        event = [_as_in_samples(entry) for entry in event] if as_in_samples else event
         found += _batch(event, invoke)
     return found
 
@@ -139,8 +152,31 @@ def _batch(event: list[Json], invoke: Any) -> list[GraderResult]:
         answers = run.result
         if not isinstance(answers, list) or [answer.get("id") for answer in answers] != [one["id"] for one in event]:
             raise GraderFailed("The reward function returned an invalid response.")
+        for answer in answers:
+            metrics = answer.get("metrics_list", [])
+            named = all(isinstance(m.get("name"), str) and m.get("type") in ("Metric", "Reward") for m in metrics)
+            if not named or not all(_is_number(value) for value in _numbers(answer)):
+                raise GraderFailed("The reward function returned an invalid response.")
         return [GraderResult(reward=float(answer["aggregate_reward_score"])) for answer in answers]
     raise GraderFailed(f"The reward function failed: {said}")
+
+
+def _numbers(answer: Json) -> list[Any]:
+    return [answer.get("aggregate_reward_score"), *(metric.get("value") for metric in answer.get("metrics_list", []))]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_in_samples(entry: Json) -> Json:
+    """The answer under a role of its own in parts, the record's fields beside the messages, a text wrapped."""
+    *prompt, answer = entry["messages"]
+    fields = dict(entry["metadata"])
+    if isinstance(fields.get("reference_answer"), str):
+        fields["reference_answer"] = {"text": fields["reference_answer"]}
+    answer = {**answer, "role": "nova_assistant", "content": [{"type": "text", "text": answer["content"]}]}
+    return {"id": entry["id"], "messages": [*prompt, answer], **fields}
 
 
 def _sample(sample: Json, row: Json) -> Json:

@@ -28,6 +28,10 @@ JOBS = "/model-customization-jobs"
 DEPLOYMENTS = "/model-customization/custom-model-deployments"
 FUNCTIONS = "/2015-03-31/functions"
 SHORT = {"batchSize": 64, "epochCount": 1, "trainingSamplePerPrompt": 2}
+CALLABLE = {
+    "type": "function",
+    "function": {"name": "f", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}},
+}
 TOOL = {"name": "lookup", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}}
 
 
@@ -120,6 +124,18 @@ class TestStarting:
                 {"train_rows": [{"messages": [{"role": "user", "content": ""}]}] * 100},
                 "Row 1 of the train rows has a message without text; mend it or leave it out.",
             ),
+            (
+                {"train_rows": [{**row, "tools": [{**CALLABLE, "function": {"name": "f"}}]} for row in many(0, 4, 9)]},
+                "Row 1 of the train rows offers a tool without a name or a description; mend it or leave it out.",
+            ),
+            (
+                {"train_rows": [{**row, "tools": [CALLABLE, CALLABLE]} for row in many(0, 4, 9)]},
+                "Row 1 of the train rows offers two tools of one name; mend it or leave it out.",
+            ),
+            (
+                {"valid_rows": [{**row, "reference_answer": ""} for row in prompted(4, 6)]},
+                "Row 1 of the valid rows has an empty reference answer; mend it or leave it out.",
+            ),
         ],
     )
     def test_what_bedrock_would_refuse_goes_nowhere(self, platform, emulator, request_for, change, said) -> None:
@@ -140,6 +156,18 @@ class TestStarting:
         with pytest.raises(PlatformError, match="gave no reward to any of the rows' own reference answers"):
             platform.start_training(request_for(grader=never, grader_package=lambda_zip(never)))
         assert not emulator.jobs
+
+    def test_tools_and_references_that_are_no_text_go_out_as_bedrock_takes_them(
+        self, platform, emulator, request_for
+    ) -> None:
+        counted = [{**row, "tools": [CALLABLE], "reference_answer": at} for at, row in enumerate(many(0, 4, 9))]
+        always = {**EXACT, "operation": "ilike", "input": "{{item.reference_answer}}"}
+        platform.start_training(request_for(train_rows=counted, grader=always, grader_package=lambda_zip(always)))
+        (job,) = emulator.jobs.values()
+        place = job["trainingDataConfig"]["s3Uri"].removeprefix(f"s3://{emulator.account.bucket}/")
+        sent = emulator.account.object(emulator.account.bucket, place).splitlines()
+        assert [json.loads(line)["reference_answer"] for line in sent[:3]] == ["0", "1", "2"]
+        assert json.loads(sent[0])["tools"] == [CALLABLE]
 
     def test_without_validation_where_it_is_refused(self, platform, emulator, request_for) -> None:
         emulator.refuses_validation = True
@@ -176,6 +204,17 @@ class TestCourse:
         emulator.stops_early = 1
         handle = platform.start_training(request_for())
         assert ended(platform, handle).state is State.SUCCEEDED
+
+    def test_events_as_awss_samples_have_them_are_graded_the_same(self, platform, emulator, request_for) -> None:
+        emulator.as_in_samples = True
+        learning = {"batchSize": 32, "epochCount": 3, "trainingSamplePerPrompt": 8}
+        handle = platform.start_training(request_for(hyperparameters=learning))
+        assert ended(platform, handle).state is State.SUCCEEDED
+        _, event = emulator.invocations[-1]
+        assert event[0]["messages"][-1]["role"] == "nova_assistant"
+        assert set(event[0]["reference_answer"]) == {"text"}
+        rewards = [told.metrics["observed_reward"] for told in platform.events(handle).events]
+        assert rewards[-1] > rewards[0] + 0.25
 
     def test_a_failed_job_says_why(self, platform, emulator, request_for) -> None:
         emulator.fails_at = 1
@@ -244,9 +283,29 @@ class TestDeploying:
         assert made["modelDeploymentName"].startswith("Topics-of-mail-")
         for model in (second, second, first):
             platform.promote(handle, model)
+            assert platform.deployment(handle).word == "Active"
             assert made["modelArn"] == model
         assert sum(method == "PATCH" for method, _ in emulator.requests) == 2
         assert platform.sample(ask(handle.id)).answers
+
+    def test_a_promotion_that_failed_is_told_and_may_be_asked_for_again(self, platform, emulator, models) -> None:
+        first, second = models
+        handle = platform.deploy(DeployRequest(key="d", model=first))
+        emulator.update_seconds, emulator.fails_to_update = 60, True
+        platform.promote(handle, second)
+        platform.promote(handle, second)  # while it is at work
+        status = platform.deployment(handle)
+        assert (status.state, status.word) == (State.RUNNING, "Updating")
+        (made,) = emulator.deployments.values()
+        made["updated_at"] = 0.0
+        status = platform.deployment(handle)
+        assert (status.state, status.word) == (State.SUCCEEDED, "UpdateFailed")
+        assert status.detail == "The other model could not be put behind it; the one before still answers."
+        emulator.update_seconds, emulator.fails_to_update = 0, False
+        platform.promote(handle, second)
+        assert platform.deployment(handle).word == "Active"
+        assert made["modelArn"] == second
+        assert sum(method == "PATCH" for method, _ in emulator.requests) == 2
 
     @pytest.mark.parametrize("kind", ["drop", "drop-after", "500-after", 429])
     def test_one_deployment_whatever_goes_wrong(self, platform, emulator, models, kind) -> None:

@@ -11,6 +11,11 @@ from botocore.exceptions import ClientError
 
 from tests.emulators import bedrock
 from tests.emulators.bedrock import BedrockEmulator
+from tests.emulators.bedrock_jobs import GraderFailed, check_row, graded
+from tests.emulators.lambda_runs import Run
+from tests.emulators.wire import Refused
+
+TOOL = {"type": "function", "function": {"name": "f", "description": "It looks.", "parameters": {}}}
 
 
 @pytest.fixture
@@ -73,6 +78,46 @@ def test_jobs(bedrock_emulator: BedrockEmulator, call: Any, changes: dict[str, A
     assert refusal.value.response["Error"]["Code"] == "ValidationException"
     assert len(bedrock_emulator.problems) == 1
     assert bedrock_emulator.jobs == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"aggregate_reward_score": 0.5, "metrics_list": [{"name": "a", "value": 1.0, "type": "Metric"}]}, ""),
+        ({"aggregate_reward_score": "0.5"}, "invalid response"),
+        (
+            {"aggregate_reward_score": 0.5, "metrics_list": [{"name": "a", "value": 1.0, "type": "Score"}]},
+            "invalid response",
+        ),
+        (
+            {"aggregate_reward_score": 0.5, "metrics_list": [{"name": "a", "value": None, "type": "Metric"}]},
+            "invalid response",
+        ),
+    ],
+)
+def test_answers_of_a_function_in_the_wrong_shape(answer: dict[str, Any], said: str) -> None:
+    pair = ({"output_text": "x"}, {"id": "train-1", "messages": []})
+    run = Run([{"id": "train-1", **answer}], None, [])
+    if not said:
+        assert [result.reward for result in graded([pair], lambda event: run)] == [0.5]
+        return
+    with pytest.raises(GraderFailed, match=said):
+        graded([pair], lambda event: run)
+
+
+@pytest.mark.parametrize(
+    ("tools", "said"),
+    [
+        (
+            [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+            "without type, description or parameters",
+        ),
+        ([TOOL, TOOL], "two tools of one name"),
+    ],
+)
+def test_tools_that_awss_validator_refuses(tools: list[Any], said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        check_row({"messages": [{"role": "user", "content": "x"}], "tools": tools}, 1)
 
 
 def test_turns_that_do_not_alternate(call: Any) -> None:

@@ -36,9 +36,7 @@ def open_handler(folder: Path) -> Any:
 
     def lambda_handler(event: Any, context: Any = None) -> list[dict[str, Any]]:
         entries = samples_of(event)
-        identities = [
-            entry.get("id", str(at)) if isinstance(entry, dict) else str(at) for at, entry in enumerate(entries)
-        ]
+        identities = [_identity(entry, at) for at, entry in enumerate(entries)]
         results = _grade(grader, entries)
         for entry, identity, result in zip(entries, identities, results, strict=True):
             print(log_line(entry, identity, result))  # noqa: T201 - a function's log is what it prints
