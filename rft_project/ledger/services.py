@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from rft_project.connections.models import AuditEntry, Connection
@@ -55,7 +55,7 @@ class Ledger:
         if found:
             return self._adopt(call, found, discard)
         self._wait_out(call)
-        return self._send(call, prepare(), find, discard)
+        return self._send(call, self._prepared(prepare), find, discard)
 
     # Before a call is sent
 
@@ -90,6 +90,13 @@ class Ledger:
         if call.state == State.SENT and call.attempts >= MOST_ATTEMPTS:
             self._write(call, state=State.UNKNOWN)
             raise self._asking(call)
+
+    def _prepared(self, prepare: Prepare) -> Send:
+        try:
+            return prepare()
+        except PlatformError as error:
+            self._doubt_prepared(error)
+            raise
 
     # Sending
 
@@ -128,10 +135,12 @@ class Ledger:
         """Clearly refused: it may be sent again whenever its job likes to. What was prepared for it is looked for
         again then, where the refusal may be about that."""
         self._write(call, state=State.REJECTED, attempts=call.attempts - 1, said=_said(error))
+        self._doubt_prepared(error)
+
+    def _doubt_prepared(self, error: PlatformError) -> None:
         if error.status in _MISSING:
             before = timezone.now() - timedelta(seconds=self._grace)
-            prepared = ExternalCall.objects.filter(key=self._key, state=State.CONFIRMED, confirmed_at__lt=before)
-            prepared.update(state=State.RELEASED)
+            give_up(ExternalCall.objects.filter(key=self._key, confirmed_at__lt=before))
 
     # After it
 
@@ -244,7 +253,12 @@ def refuse_unsettled(connection: Connection, key: str, operation: str) -> None:
 
 def release(key: str) -> None:
     """What the intent made is gone, or of no use: the next time it is made anew, unless the list shows it."""
-    ExternalCall.objects.filter(key=key, state=State.CONFIRMED).update(state=State.RELEASED)
+    give_up(ExternalCall.objects.filter(key=key))
+
+
+def give_up(calls: QuerySet[ExternalCall]) -> None:
+    """Those of ``calls`` that were made; what is sent after it counts from one again."""
+    calls.filter(state=State.CONFIRMED).update(state=State.RELEASED, attempts=0)
 
 
 def unclear(connection: Connection, operation: str, left: float) -> Unknown:

@@ -6,7 +6,7 @@
 | AccessDenied | final, the missing policy as ``remedy`` | the same |
 | throttled, another change going on | retryable | retryable: nothing was made |
 | other 4xx | final | final |
-| 5xx, time-out, dropped connection, unreadable answer | retryable | Unknown |
+| 409 without a known code, 5xx, time-out, dropped connection, unreadable answer | retryable | Unknown |
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def _of_answer(error: raised.ClientError, platform: str, doing: str, spending: b
         return PlatformError(f"{platform} is busy while {doing}: {words}.", retryable=True, retry_after=after, **known)
     if code == "ServiceQuotaExceededException":
         return PlatformError(f"A quota of your AWS account is used up while {doing}: {words}.", **known)
-    if status is not None and 400 <= status < 500 and status not in (408, 424):
+    if status is not None and 400 <= status < 500 and status not in (408, 409, 424):
         return PlatformError(f"{platform} refused this while {doing}: {words}.", **known)
     return _unclear(f"{platform} failed while {doing}: {words}.", spending, **known)
 

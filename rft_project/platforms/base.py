@@ -81,7 +81,7 @@ class Platform(Protocol):
 
 
 @runtime_checkable
-class CleansUp(Protocol):
+class CleansUp(Platform, Protocol):
     """A platform where a training leaves things in the customer's own account, beside the model."""
 
     def clean_up(self, key: str) -> list[str]:
@@ -92,5 +92,11 @@ class CleansUp(Protocol):
 def refuse_at_work(platform: Platform, key: str) -> None:
     """Raises PlatformError while the training of ``key`` is at work."""
     found = platform.find_training(key)
-    if found is not None and not platform.training(found).state.final:
+    if found is not None:
+        refuse_unfinished(platform, found)
+
+
+def refuse_unfinished(platform: Platform, handle: Handle) -> None:
+    """Raises PlatformError while this training is at work."""
+    if not platform.training(handle).state.final:
         raise PlatformError("The training is still at work; cancel it or wait, then clean up.", status=409)

@@ -44,6 +44,7 @@ class MantleEmulator(FineTuningEmulator):
     trainable: ClassVar[tuple[str, ...]] = (TRAINABLE, QWEN)
     job_fields: ClassVar[frozenset[str]] = frozenset({"model", "training_file", "method"})
     least_rows: ClassVar[int] = 100
+    aws_emulator: ClassVar[type[BedrockEmulator]] = BedrockEmulator
 
     def __init__(self, **options: Any) -> None:
         account = {
@@ -51,7 +52,7 @@ class MantleEmulator(FineTuningEmulator):
             **({"key": options.pop("aws_key")} if "aws_key" in options else {}),
         }
         super().__init__(key=options.pop("key", f"bedrock-api-key-{uuid.uuid4().hex}"), **options)
-        self.aws = BedrockEmulator(region=REGION, **account)
+        self.aws = self.aws_emulator(region=REGION, **account)
         account = self.aws.account
         roles = {"grader_role": account.grader_role, "judge_role": account.judge_role}
         place = printed.Place(account=ACCOUNT, region=REGION, **roles)

@@ -1,8 +1,9 @@
 """Starts that are killed at every request and at random moments, with faults and lists that lag: nothing is paid twice.
 
-``python -m tests.integration.spending_campaign openai --kills 200`` (also ``azure``). The emulator lives in this
-process. Each start is a process of its own, forked from a warm one, with the real SDK and the real ledger in a
-database file; the emulator kills it before a request is handled, before it is answered, or just after.
+``python -m tests.integration.spending_campaign openai --kills 200`` (also ``azure``, ``bedrock``,
+``bedrock_openai``). The emulator lives in this process. Each start is a process of its own, forked from a warm one,
+with the real SDK and the real ledger in a database file; the emulator kills it before a request is handled, before it
+is answered, or just after.
 """
 
 from __future__ import annotations
@@ -25,135 +26,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.emulators import azure, openai
 from tests.emulators.faults import Fault
-from tests.emulators.wire import Answer, Emulator, Request
+from tests.emulators.wire import Emulator
 from tests.engine.process import EXACT, rows
+
+from .spending_cases import CASES, LAG, Case
 
 ROOT = Path(__file__).resolve().parents[2]
 GRACE = 1  # seconds; above the lag of the lists and the longest answer
-LAG = 0.3
 HANG = 0.2
 LIMIT = 60.0  # seconds for one start
 FAULTS: tuple[str | int, ...] = ("500-after", "drop-after", "hang", "broken-json", "cut", "drop", 500, 503, 409, 429)
-MOMENTS = ("before", "after", "answered", "any time")
-MADE, ASKS = 0, 3  # exit codes of a start
-
-
-class Deadly:
-    """Mixed into an emulator: kills the caller at one request, and leaves what is new out of lists for a while."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.made_at: dict[str, float] = {}
-        self.victim = 0
-        self.moment = ""
-        self.countdown = 0
-        self.killed = threading.Event()
-
-    def aim(self, victim: int, moment: str, countdown: int) -> None:
-        """Kill ``victim`` at the request number ``countdown`` from here, at ``moment``."""
-        self.moment, self.countdown = moment, countdown
-        self.killed.clear()
-        self.victim = victim
-
-    def answer(self, request: Request) -> Answer:
-        with self.lock:  # type: ignore[attr-defined]
-            self.countdown -= 1
-            hit = self.victim if self.countdown == 0 else 0
-        if hit and self.moment == "before":
-            self.kill(hit)
-            return Answer(503)  # nobody hears it, and nothing was done
-        answer: Answer = super().answer(request)  # type: ignore[misc]
-        self._lag(request, answer)
-        if hit and self.moment == "after":
-            self.kill(hit)
-        elif hit:
-            threading.Timer(0.004, self.kill, (hit,)).start()
-        return answer
-
-    def kill(self, victim: int) -> None:
-        try:
-            os.kill(victim, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-        self.killed.set()
-
-    def _lag(self, request: Request, answer: Answer) -> None:
-        if not isinstance(answer.body, dict):
-            return
-        now = time.monotonic()
-        if request.method == "POST" and answer.status < 300 and "id" in answer.body:
-            self.made_at.setdefault(answer.body["id"], now)
-        if request.method == "GET" and isinstance(answer.body.get("data"), list):
-            shown = [item for item in answer.body["data"] if now - self.made_at.get(item.get("id"), 0.0) >= LAG]
-            answer.body["data"] = shown
-
-
-class DeadlyOpenAI(Deadly, openai.OpenAIEmulator):
-    pass
-
-
-class DeadlyAzure(Deadly, azure.AzureEmulator):
-    pass
-
-
-class Case:
-    """A platform in the campaign. ``billed``: what the emulator holds for a key, by what it is."""
-
-    kind = "openai"
-    model = openai.TRAINABLE
-    deploys = ""  # the model that is deployed after the start, '' where deploying makes nothing
-
-    def emulator(self) -> Any:
-        return DeadlyOpenAI(queue_seconds=3600.0)
-
-    def environment(self, emulator: Any) -> dict[str, str]:
-        return {}
-
-    def expected(self) -> Counter[str]:
-        return Counter({"job": 1, "upload train": 1, "upload valid": 1})
-
-    def billed(self, emulator: Any, key: str, tag: str) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for job in emulator.jobs.values():
-            found["job"] += (job["metadata"] or {}).get("app_key") == key
-        for about, _ in emulator.files.values():
-            name, part, *_ = [*about["filename"].split("-"), ""]
-            if name == tag:
-                found[f"upload {part}"] += 1
-        return +found
-
-
-class AzureCase(Case):
-    kind = "azure"
-    model = azure.TRAINABLE
-    deploys = f"{azure.TRAINABLE}.ft-0123456789abcdef"
-
-    def emulator(self) -> Any:
-        made = DeadlyAzure(queue_seconds=3600.0)
-        made.arm.quota = 1_000_000
-        made.models[self.deploys] = ({"id": self.deploys, "object": "model", "created": 1}, None)
-        return made
-
-    def environment(self, emulator: Any) -> dict[str, str]:
-        return dict(emulator.environment)
-
-    def expected(self) -> Counter[str]:
-        return super().expected() + Counter({"deployment": 1})
-
-    def billed(self, emulator: Any, key: str, tag: str) -> Counter[str]:
-        named = Counter(name for name in emulator.arm.made if key[:8] in name)
-        return super().billed(emulator, key, tag) + Counter({"deployment": sum(named.values())})
-
-
-CASES: dict[str, Case] = {"openai": Case(), "azure": AzureCase()}
+MOMENTS = ("before", "after", "answered")
+MADE, ASKS, REFUSED = 0, 3, 4  # exit codes of a start and of a clean-up
 
 
 class Campaign:
     """Until ``kills`` have hit: a new intent, up to three deaths, then peace until its start is through.
 
-    ``kept`` False: without the ledger, to see that the campaign finds what it is for.
+    Where a platform cleans up, some intents are given up and cleaned up after a death and started anew, and each is
+    cleaned up and started once more at its end. ``kept`` False: without the ledger, to see that the campaign finds what
+    it is for.
     """
 
     def __init__(
@@ -163,55 +56,118 @@ class Campaign:
         self.kills, self.dice = kills, random.Random(seed)
         self.hits: Counter[str] = Counter()
         self.figures: Counter[str] = Counter()
+        #: Kills by request and moment.
+        self.points: Counter[tuple[str, str]] = Counter()
+        self._aims: list[tuple[str, int]] = []
 
     def run(self) -> list[str]:
         """What is wrong, one sentence each."""
         wrong: list[str] = []
         while sum(self.hits.values()) < self.kills:
             key = uuid.UUID(int=self.dice.getrandbits(128)).hex
-            self._intent(key)
+            wrong += [f"{key}: {sentence}" for sentence in self._intent(key)]
             self.figures["intents"] += 1
-            found = self.case.billed(self.emulator, key, _tag(key))
-            if found != self.case.expected():
-                wrong.append(f"{key}: {dict(found)}")
-        self.figures["faults"] -= len(self.emulator.faults)
         return wrong
 
-    def _intent(self, key: str) -> None:
+    def missed(self) -> list[str]:
+        """Requests of starts that no kill hit at one of the moments."""
+        asked = {(request, moment) for request in self.emulator.trap.asked for moment in MOMENTS}
+        return sorted(f"{request} {moment}" for request, moment in asked - set(self.points))
+
+    def _intent(self, key: str) -> list[str]:
+        wrong = self._started(key)
+        found = self.case.billed(self.emulator, key)
+        if found != self.case.expected():
+            wrong.append(f"holds {dict(found)}")
+        if self.case.cleans:
+            self.case.end(self.emulator, key)
+            wrong += self._cleaned(key)
+            wrong += [f"started again, it ended with {code}" for code in [self._run(key)] if code != MADE]
+            after = self.case.billed(self.emulator, key)
+            wrong += [f"{name} made again after cleaning up" for name in ("job", "deployment") if after[name] > 1]
+            self.case.forget(self.emulator, key)
+        return wrong
+
+    def _started(self, key: str) -> list[str]:
         deaths, ends_at = self.dice.randint(1, 3), time.monotonic() + LIMIT
+        given_up = self.case.cleans and self.dice.random() < 0.25
         while True:
             assert time.monotonic() < ends_at, f"the start of {key} does not end"
             self.figures["starts"] += 1
-            task = {"connection": str(self.connection.pk), "key": key, "kind": self.case.kind}
-            pid = self.zygote.start(task | ({"kept": "yes"} if self.kept else {}))
-            if deaths > 0:
-                self._harm(pid)
-            code = self.zygote.ended()
+            code = self._run(key, harmed=deaths > 0)
             if code == -signal.SIGKILL:
                 deaths -= 1
-                self.hits[self.emulator.moment] += 1
+                self._count()
+                if given_up:
+                    given_up = False
+                    if wrong := self._given_up(key):
+                        return wrong
             elif code == ASKS:
                 self._decide(key)
-            elif code == MADE:
-                return
             else:
-                raise AssertionError(f"the start of {key} ended with {code}")
+                return [] if code == MADE else [f"its start ended with {code}"]
+
+    def _run(self, key: str, *, harmed: bool = False, do: str = "start") -> int:
+        """Exit code of one process."""
+        task = {"connection": str(self.connection.pk), "key": key, "kind": self.case.kind, "do": do}
+        self.emulator.trap.watching = do == "start"
+        pid = self.zygote.start(task | ({"kept": "yes"} if self.kept else {}))
+        if harmed:
+            self._harm(pid)
+        else:
+            self.emulator.trap.aim(0, "", 0)
+        return self.zygote.ended()
+
+    def _count(self) -> None:
+        trap = self.emulator.trap
+        self.hits[trap.moment] += 1
+        if trap.request:
+            self.points[trap.request, trap.moment] += 1
 
     def _harm(self, pid: int) -> None:
         """A death somewhere in the next requests and, in half of the starts, a fault before it."""
-        self.emulator.faults.clear()
+        self._no_faults()
         if self.dice.random() < 0.5:
             method, path = self.dice.choice([("POST", ""), ("POST", ""), ("GET", ""), ("PUT", "")])
             kind = self.dice.choice(FAULTS)
             fault = Fault(method, path, kind, seconds=HANG, skip=self.dice.randrange(3))
             self.emulator.faults.append(fault)
             self.figures["faults"] += 1
-        moment = self.dice.choice(MOMENTS)
-        if moment != "any time":
-            return self.emulator.aim(pid, moment, self.dice.randint(1, 9))
-        self.emulator.aim(0, moment, 0)
-        threading.Timer(self.dice.uniform(0.0, 0.4), self.emulator.kill, (pid,)).start()
-        return None
+        trap = self.emulator.trap
+        if self.dice.random() < 0.25:
+            trap.aim(0, "any time", 0)
+            threading.Timer(self.dice.uniform(0.0, self.case.seconds), trap.kill, (pid,)).start()
+            return
+        if not self._aims:
+            self._aims = [(moment, at + 1) for moment in MOMENTS for at in range(self.case.requests)]
+            self.dice.shuffle(self._aims)
+        trap.aim(pid, *self._aims.pop())
+
+    def _no_faults(self) -> None:
+        """Those that hit nobody do not count."""
+        self.figures["faults"] -= len(self.emulator.faults)
+        self.emulator.faults.clear()
+
+    def _given_up(self, key: str) -> list[str]:
+        """Deleted is what the dead start left, unless its job is at work; what comes after is a start from nothing."""
+        self._no_faults()
+        time.sleep(LAG)
+        code = self._run(key, do="clean up")
+        if code == REFUSED:
+            return []
+        self.figures["given up"] += 1
+        wrong = self._leftovers(key, code)
+        self.case.forget(self.emulator, key)
+        return wrong
+
+    def _cleaned(self, key: str) -> list[str]:
+        self._no_faults()
+        time.sleep(LAG)
+        return self._leftovers(key, self._run(key, do="clean up"))
+
+    def _leftovers(self, key: str, code: int) -> list[str]:
+        left = self.case.left(self.emulator, key)
+        return [f"cleaning up ended with {code} and left {dict(left)}"] if code != MADE or left else []
 
     def _decide(self, key: str) -> None:
         """A person looks at the platform, and says what is there."""
@@ -261,7 +217,7 @@ def zygote() -> int:
     import django
 
     django.setup()
-    from rft_project.connections import services as _  # noqa: F401 - loaded once, for all children
+    from rft_project.ledger import cleaning as _  # noqa: F401 - loaded once, for all children
     from rft_project.platforms import adapter
 
     for line in sys.stdin:
@@ -289,8 +245,16 @@ def start(task: dict[str, str]) -> int:
 
     connection = Connection.objects.get(pk=task["connection"])
     case, key, platform = CASES[task["kind"]], task["key"], platform_for(connection)
+    if task["do"] != "start":
+        return clean_up(connection, platform, key)
     request = TrainingRequest(
-        key=key, model=case.model, train_rows=rows(0, 4), valid_rows=_valid_rows(), grader=EXACT, seed=1
+        key=key,
+        model=case.model,
+        train_rows=case.train_rows(),
+        valid_rows=_valid_rows(),
+        grader=EXACT,
+        grader_package=case.package(),
+        seed=1,
     )
     journal: Callable[..., Any] = ledger.journal if task.get("kept") else lambda *_: UNKEPT
     deploy = DeployRequest(key=f"{key}:deploy", model=case.deploys, name=key[:8])
@@ -300,6 +264,20 @@ def start(task: dict[str, str]) -> int:
             _patiently(lambda: platform.deploy(deploy, journal(connection, deploy.key, "a deployment")))
     except LookupError:
         return ASKS
+    return MADE
+
+
+def clean_up(connection: Any, platform: Any, key: str) -> int:
+    """As the command does."""
+    from rft_project.ledger.cleaning import cleaned_up
+    from rft_project.platforms.errors import PlatformError
+
+    try:
+        _patiently(lambda: cleaned_up(connection, platform, key))
+    except PlatformError as error:
+        if error.status != 409:
+            raise
+        return REFUSED
     return MADE
 
 
@@ -329,12 +307,6 @@ def _patiently(call: Callable[[], Any]) -> None:
             return
 
 
-def _tag(key: str) -> str:
-    from hashlib import sha256
-
-    return sha256(key.encode()).hexdigest()[:16]
-
-
 @contextmanager
 def campaign(
     kind: str, workspace: Any, environment: dict[str, str], *, kills: int, seed: int, kept: bool = True
@@ -344,7 +316,7 @@ def campaign(
     case = CASES[kind]
     emulator: Emulator = case.emulator()
     emulator.thread.start()
-    allowed = emulator.origin.removeprefix("http://")
+    allowed = ",".join(origin.removeprefix("http://") for origin in case.addresses(emulator))
     more = {"SPENDING_GRACE": str(GRACE), "ALLOWED_PRIVATE_ENDPOINTS": allowed, **case.environment(emulator)}
     connection = Connection(workspace=workspace, kind=kind, name=f"Campaign on {kind}")
     connection.set_credentials(emulator.credentials)  # type: ignore[attr-defined]
@@ -382,6 +354,7 @@ def main() -> int:
         with campaign(options.kind, workspace, environment, kills=options.kills, seed=options.seed, kept=kept) as fight:
             wrong = fight.run()
         say(f"seed {options.seed}, {time.monotonic() - began:.0f} s, kills {dict(fight.hits)}, {dict(fight.figures)}")
+        say(f"{len(fight.emulator.trap.asked)} kinds of requests, no kill at: {', '.join(fight.missed()) or 'none'}")
         say("\n".join(wrong) or "One job, one upload of each part and one deployment for every intent.")
     return 1 if wrong else 0
 

@@ -255,7 +255,7 @@ def test_what_is_given_up_is_made_anew(connection: Connection) -> None:
     once(connection, shop)
     shop.made.clear()
     ledger.release("k")
-    assert (once(connection, shop), row().attempts) == ("thing-2", 2)
+    assert (once(connection, shop), row().attempts) == ("thing-2", 1)
 
 
 def test_a_refused_start_looks_again_for_what_was_uploaded_for_it(connection: Connection) -> None:
@@ -270,6 +270,25 @@ def test_a_refused_start_looks_again_for_what_was_uploaded_for_it(connection: Co
             ledger.journal(connection, "k", "s").once("start", "c", prepare=lambda: refuse, find=list)
         assert ExternalCall.objects.get(remote_id=upload).state == state
         shop.wait(GRACE + 1)
+
+
+def test_what_is_gone_when_it_is_needed_is_made_anew_the_next_time(connection: Connection) -> None:
+    """A grader's function that somebody deleted: the start is not even sent."""
+    shop = Shop()
+    journal = ledger.journal(connection, "k", "s")
+
+    def prepare() -> Any:
+        made = journal.once("publish grader", "c", prepare=lambda: shop.send, find=shop.find)
+        if made not in shop.made:
+            raise PlatformError(f"There is no {made}.", status=404)
+        return lambda: f"job with {made}"
+
+    prepare()
+    shop.made.clear()
+    shop.wait(GRACE + 1)
+    with pytest.raises(PlatformError, match=r"There is no thing-1\."):
+        journal.once("start", "c", prepare=prepare, find=list)
+    assert journal.once("start", "c", prepare=prepare, find=list) == "job with thing-2"
 
 
 def test_of_two_workers_one_sends(connection: Connection) -> None:

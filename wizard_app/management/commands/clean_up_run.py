@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from rft_project.connections.services import platform_for
+from rft_project.ledger.cleaning import cleaned_up
 from rft_project.platforms.base import CleansUp
 from rft_project.platforms.errors import PlatformError
 from wizard_app.models import RFTJob
@@ -26,10 +27,11 @@ class Command(BaseCommand):
         if run.connection is None or not run.training_key:
             raise CommandError("This run has trained nothing.")
         try:
-            platform = platform_for(run.platform_connection)
+            connection = run.platform_connection
+            platform = platform_for(connection)
             if not isinstance(platform, CleansUp):
                 raise CommandError(f"A training leaves nothing at {platform.label} that could be deleted from here.")
-            deleted = platform.clean_up(run.training_key)
+            deleted = cleaned_up(connection, platform, run.training_key)
         except PlatformError as error:
             raise CommandError(str(error)) from error
         for name in deleted:
