@@ -175,7 +175,7 @@ class TestStarting:
         (job,) = emulator.jobs.values()
         assert job["validationDataConfig"] == {"validators": []}
 
-    @pytest.mark.parametrize("kind", ["drop", "drop-after", "500-after", 500, "broken-json", 429])
+    @pytest.mark.parametrize("kind", ["drop", "drop-after", "500-after", 500, "broken-json", 409, 429])
     @pytest.mark.parametrize(
         ("method", "path", "skip"),
         [("POST", JOBS, 0), ("POST", FUNCTIONS, 0), ("PUT", "/rft-", 0), ("PUT", "/rft-", 1)],
