@@ -58,7 +58,7 @@ class Campaign:
         self.figures: Counter[str] = Counter()
         #: Kills by request and moment.
         self.points: Counter[tuple[str, str]] = Counter()
-        self._aims: list[tuple[str, int]] = []
+        self._aims: list[tuple[str, int | str]] = []
 
     def run(self) -> list[str]:
         """What is wrong, one sentence each."""
@@ -138,8 +138,9 @@ class Campaign:
             trap.aim(0, "any time", 0)
             threading.Timer(self.dice.uniform(0.0, self.case.seconds), trap.kill, (pid,)).start()
             return
-        if not self._aims:
-            self._aims = [(moment, at + 1) for moment in MOMENTS for at in range(self.case.requests)]
+        if not self._aims:  # every request by its number and every kind of request, at each moment
+            places: list[int | str] = [*range(1, self.case.requests + 1), *sorted(trap.asked)]
+            self._aims = [(moment, at) for moment in MOMENTS for at in places]
             self.dice.shuffle(self._aims)
         trap.aim(pid, *self._aims.pop())
 

@@ -16,7 +16,8 @@ from rft_project.platforms.bedrock_values import deployment_name, folder, job_na
 from rft_project.platforms.lambda_grader import function_name
 from rft_project.platforms.openai_protocol import file_prefix
 from tests.emulators import azure, bedrock, mantle, openai
-from tests.emulators.aws_wire import action, scope
+from tests.emulators.aws_iam import needs_of_request
+from tests.emulators.aws_wire import scope
 from tests.emulators.policy import UNSURE, Policy
 from tests.emulators.wire import Answer, Refused, Request
 from tests.engine.process import rows
@@ -31,7 +32,7 @@ class Trap:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._victim = 0
-        self._countdown = 0
+        self._at: int | str = 0
         self.moment = ""
         #: What was asked when it snapped, '' where it did not.
         self.request = ""
@@ -39,18 +40,19 @@ class Trap:
         self.watching = True
         self.asked: Counter[str] = Counter()
 
-    def aim(self, victim: int, moment: str, countdown: int) -> None:
-        """Kill ``victim`` at the request number ``countdown`` from here, at ``moment``."""
+    def aim(self, victim: int, moment: str, at: int | str) -> None:
+        """Kill ``victim`` at ``moment`` of the request number ``at`` from here, or of the next of that name."""
         with self._lock:
-            self.moment, self._countdown, self._victim, self.request = moment, countdown, victim, ""
+            self.moment, self._at, self._victim, self.request = moment, at, victim, ""
 
     def sprung(self, request: str) -> int:
         """The process that is to be killed at this request, 0 where none is."""
         with self._lock:
             if self.watching:
                 self.asked[request] += 1
-            self._countdown -= 1
-            if self._countdown != 0 or not self._victim:
+            if isinstance(self._at, int):
+                self._at -= 1
+            if self._at not in (0, request) or self.request or not self._victim:
                 return 0
             self.request = request
             return self._victim
@@ -124,7 +126,8 @@ class DeadlyBedrock(Deadly, bedrock.BedrockEmulator):
 
     def name_of(self, request: Request) -> str:
         service = (scope(request) + [""] * 4)[3]
-        return super().name_of(request) if service == "bedrock" else action(service, request)
+        needs = [] if service == "bedrock" else needs_of_request(service, request, self.place)
+        return needs[0].action if needs else super().name_of(request)
 
     def lagging(self, request: Request, answer: Answer) -> Answer:
         if answer.status >= 300:
