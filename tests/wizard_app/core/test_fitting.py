@@ -103,8 +103,9 @@ def test_rows_are_counted_for_what_is_in_them() -> None:
         {"messages": [picture], "tools": [{"type": "function"}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}, {"role": "tool", "content": "y"}]},
     )
-    assert found == RowFacts(train=3, train_bytes=303, not_user_last=1, pictures=1, tools=1)
-    assert RowFacts().with_row({"messages": [user]}, size=1, valid=True) == RowFacts(valid=1, valid_bytes=2)
+    assert found == RowFacts(train=3, train_bytes=303, characters=4, not_user_last=1, pictures=1, tools=1)
+    one = RowFacts(valid=1, valid_bytes=2, characters=1)
+    assert RowFacts().with_row({"messages": [user]}, size=1, valid=True) == one
 
 
 @given(st.dates(date(2026, 10, 1), date(2027, 12, 31)))
