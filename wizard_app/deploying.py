@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from rft_project.connections.models import AuditEntry
@@ -74,13 +75,12 @@ def _new(run: RFTJob, model: str, options: dict[str, Any], by: Any) -> Deploymen
 
 
 def _key(run: RFTJob, model: str) -> str:
-    """Of the intent. One that failed is wished for again under its key, so that what it left is found; one that was
-    taken back is another wish."""
-    key = f"{run.training_key}:deploy"
-    if model != run.tuned_model:
-        key = f"{key}:{sha256(model.encode()).hexdigest()[:12]}"
-    ended = run.deployments.filter(model=model, ended_at__isnull=False).exclude(state=State.FAILED.value).count()
-    return f"{key}:{ended}" if ended else key
+    """Of the intent. One that never stood is wished for again under its key, so that what it left is found; any other
+    has had its key, whatever model stands behind it by now."""
+    key = f"{run.training_key}:deploy:{sha256(model.encode()).hexdigest()[:12]}"
+    never_stood = Q(state=State.FAILED.value, served=None)
+    had = run.deployments.filter(key__startswith=key).exclude(never_stood).distinct().count()
+    return f"{key}:{had}" if had else key
 
 
 def _carried_out(deployment: Deployment, by: Any) -> Deployment:

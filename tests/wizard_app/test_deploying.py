@@ -100,9 +100,16 @@ def test_another_model_is_put_behind_it_and_rolled_back(run, account, owner, cli
         assert (made.answers, made.model, standing["modelArn"]) == (True, model, model)
         assert "Roll back" in client.get(made.get_absolute_url()).content.decode()
     assert list(made.served.values_list("model", flat=True)) == [run.tuned_model, earlier, run.tuned_model]
+    deploying.promote(made, earlier, by=owner)
+    drain(jump=True)
+    beside = deploying.deploy(run, by=owner)  # of the final model, which stands behind nothing by now
+    drain(jump=True)
+    beside.refresh_from_db()
+    assert {row["modelArn"] for row in account.deployments.values()} == {earlier, run.tuned_model}
+    assert beside.called != made.called
     client.post(address, {"model": "arn:of:somebody-else"})
     made.refresh_from_db()
-    assert (made.answers, made.model) == (True, run.tuned_model)
+    assert (made.answers, made.model) == (True, earlier)
 
 
 def test_a_promotion_that_is_refused_leaves_the_model_of_before(run, account, owner) -> None:
