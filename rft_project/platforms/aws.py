@@ -25,6 +25,7 @@ import botocore.session
 from botocore.credentials import AssumeRoleCredentialFetcher, Credentials, DeferredRefreshableCredentials
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from .aws_bounded import BoundedSession, TooLong, bounded
 from .aws_policies import Place, assume_policy, text_of
 from .errors import PlatformError, Unknown
 from .pacing import Permit
@@ -43,7 +44,7 @@ _BAD_KEYS = ("UnrecognizedClientException", "InvalidClientTokenId", "SignatureDo
 _BUSY = ("ThrottlingException", "TooManyRequestsException", "Throttling", "SlowDown", "RequestLimitExceeded",
          "ModelNotReadyException", "ResourceConflictException")  # fmt: skip
 _NEVER_SENT = (raised.EndpointConnectionError, raised.ConnectTimeoutError, raised.ProxyConnectionError)
-_UNCLEAR = (raised.HTTPClientError, raised.ConnectionError)
+_UNCLEAR = (raised.HTTPClientError, raised.ConnectionError, raised.IncompleteReadError)
 _SIGN_IN = (raised.NoCredentialsError, raised.PartialCredentialsError, raised.ProfileNotFound,
             raised.CredentialRetrievalError, raised.TokenRetrievalError)  # fmt: skip
 _LONGEST_WORDS = 300
@@ -108,6 +109,13 @@ class Clients:
                     raise translate(error, platform=self._label, doing="signing in") from None
             return self._clients[service]
 
+    def content(self, body: Any, doing: str) -> bytes:
+        """The whole of a body that a call of a client gave to be read. Raises PlatformError."""
+        try:
+            return bounded(body)
+        except Exception as error:
+            raise translate(error, platform=self._label, doing=doing) from None
+
     def _made(self, service: str) -> Any:
         config = botocore.config.Config(
             retries={"mode": "standard", "total_max_attempts": 1},
@@ -121,7 +129,7 @@ class Clients:
         )
         if self._session is None:
             self._session = self._signed_in(config)
-        return self._session.client(service, config=config, endpoint_url=self._given.endpoint_url or None)
+        return _bounded(self._session.client(service, config=config, endpoint_url=self._given.endpoint_url or None))
 
     def _signed_in(self, config: Any) -> boto3.Session:
         given = self._given
@@ -142,12 +150,18 @@ class Clients:
 
         def sts(service: str, **keys: Any) -> Any:
             where = {"region_name": given.region, "config": config, "endpoint_url": given.endpoint_url or None}
-            return base.create_client(service, **{**keys, **where})
+            return _bounded(base.create_client(service, **{**keys, **where}))
 
         fetcher = AssumeRoleCredentialFetcher(
             sts, source, given.assume_role_arn, extra_args={"RoleSessionName": "rft-studio"}
         )
         return DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+
+
+def _bounded(client: Any) -> Any:
+    endpoint = client._endpoint  # botocore has no other way in
+    endpoint.http_session = BoundedSession(endpoint.http_session)
+    return client
 
 
 def place_of(given: AwsCredentials, *, bucket: str = "", job_role: str = "") -> Place:
@@ -212,6 +226,8 @@ def translate(
         )
     if isinstance(error, raised.ReadTimeoutError):
         return _unclear(f"{platform} did not answer in time while {doing}.", spending)
+    if isinstance(error, TooLong):
+        return _unclear(f"{platform} sent an answer that is too long to be read while {doing}.", spending)
     if isinstance(error, _UNCLEAR):
         return _unclear(f"The connection to {platform} broke while {doing}.", spending)
     if isinstance(error, raised.BotoCoreError):  # found before anything was sent

@@ -78,7 +78,9 @@ class BedrockAsking:
         tokens = text_tokens([text])
         answer = self._call("embedding", "bedrock-runtime", "invoke_model", tokens=tokens, modelId=model, body=body)
         try:
-            return [float(number) for number in json.loads(answer["body"].read())["embedding"]]
+            return [
+                float(number) for number in json.loads(self._clients.content(answer["body"], "embedding"))["embedding"]
+            ]
         except (KeyError, TypeError, ValueError):
             raise PlatformError(
                 f"{self.label} sent an answer that can't be read while embedding.", retryable=True

@@ -80,7 +80,7 @@ class Story:
         found: list[tuple[int, dict[str, float]]] = []
         for name in sorted(names):
             file = self._call("reading a metric file", "s3", "get_object", Bucket=place[1], Key=name)
-            found += steps_of(file["Body"].read().decode("utf-8", "replace"))
+            found += steps_of(self._clients.content(file["Body"], "reading a metric file").decode("utf-8", "replace"))
         return found
 
 

@@ -166,11 +166,12 @@ class LambdaGrader:
             time.sleep(1.0)
 
     def _invoked(self, arn: str, payload: bytes) -> Any:
+        doing = "trying the grader's function"
         try:
             answer = self._clients("lambda").invoke(FunctionName=arn, Payload=payload)
-            content = json.loads(answer["Payload"].read())
+            content = json.loads(self._clients.content(answer["Payload"], doing))
         except Exception as error:
-            raise self._failure(error, "trying the grader's function") from None
+            raise self._failure(error, doing) from None
         if answer.get("FunctionError"):
             said = content.get("errorMessage", "") if isinstance(content, dict) else ""
             raise PlatformError(f"The grader's function failed when it was tried: {str(said)[:200]}.", status=400)
