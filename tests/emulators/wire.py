@@ -201,6 +201,7 @@ class Emulator:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else head and body of an answer are 40 ms apart
     emulator: Emulator
 
     def log_message(self, format: str, *args: Any) -> None:
