@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
@@ -316,8 +317,28 @@ def _carries(job: JsonDict, key: str) -> bool:
 
 
 def _as_listed(model: ModelInfo, listed: dict[str, JsonDict]) -> ModelInfo:
-    """A model the account's list calls not trainable can't be trained there; one it leaves out stays as it is."""
-    abilities = listed.get(model.id, {}).get("capabilities")
+    """A model the account's list calls not trainable can't be trained there; one it leaves out stays as it is.
+
+    Days on which the list says that training or the model ends go before the catalogue's while they are to come: one
+    that is past, of a model still called trainable, is the end for customers who never trained it.
+    """
+    about = listed.get(model.id, {})
+    abilities, ends = about.get("capabilities"), about.get("deprecation")
     if isinstance(abilities, dict) and abilities.get("fine_tune") is False:
         return model.model_copy(update={"access": Access.RETIRED})
-    return model
+    ends = ends if isinstance(ends, dict) else {}
+    switched_off = about.get("shutdown_date") or ends.get("inference")
+    days = {"retires": _day(switched_off), "trains_until": _day(ends.get("fine_tune"), before=1)}
+    if days["trains_until"] is None and model.retires == _day(model.trains_until, before=-1):
+        days["trains_until"] = _day(switched_off, before=1)  # it is trained for as long as it is there
+    return model.model_copy(update={name: day for name, day in days.items() if day is not None})
+
+
+def _day(moment: Any, *, before: int = 0) -> str | None:
+    """The ISO date of an epoch or of a date as text, ``before`` days earlier; None where it is neither, or is past."""
+    try:
+        day = date.fromisoformat(moment) if isinstance(moment, str) else datetime.fromtimestamp(moment, UTC).date()
+    except (TypeError, ValueError, OSError, OverflowError):
+        return None
+    found = day - timedelta(days=before)
+    return found.isoformat() if found >= datetime.now(UTC).date() else None

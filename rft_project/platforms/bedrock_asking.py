@@ -15,6 +15,7 @@ from .aws import Clients
 from .converse import answer_of, converse_arguments, schema_of, usage_of
 from .errors import PlatformError
 from .estimates import rated_tokens, text_tokens
+from .openai_embedding import clipped
 from .pacing import committed
 from .types import Sample, SampleRequest, Usage
 
@@ -24,8 +25,6 @@ _Result = TypeVar("_Result")
 _PROFILES = {"amazon.nova-2-lite-v1:0:256k": "us.amazon.nova-2-lite-v1:0"}
 #: Calls at once of one request: Converse gives one answer a call, Titan one vector.
 _AT_ONCE = 8
-#: Characters of a text that is embedded: Titan takes 8,192 tokens and 50,000 characters.
-_EMBED_CHARACTERS = 24_000
 
 
 class BedrockAsking:
@@ -59,10 +58,11 @@ class BedrockAsking:
     def embed(self, texts: list[str], model: str = "") -> list[list[float]]:
         """Each text once, however often it is given."""
         name = model or catalogue.entry(self.kind).embedding_model
-        wanted = list(dict.fromkeys(text[:_EMBED_CHARACTERS] for text in texts))
+        cut = [clipped(text) for text in texts]  # Titan takes 8,192 tokens too
+        wanted = list(dict.fromkeys(cut))
         made = _together([partial(self._embedded, name, text) for text in wanted])
         vectors = dict(zip(wanted, made, strict=True))
-        return [vectors[text[:_EMBED_CHARACTERS]] for text in texts]
+        return [vectors[text] for text in cut]
 
     def _conversed(self, model: str, arguments: dict[str, Any], tokens: int) -> Any:
         try:

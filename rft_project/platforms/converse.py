@@ -37,6 +37,7 @@ def converse_arguments(request: SampleRequest, model: str) -> JsonDict:
         tools = [
             {"toolSpec": {"name": _FORMAT_TOOL, "description": "Give the answer.", "inputSchema": {"json": schema}}}
         ]
+    tools = tools or _called(turns)
     if tools:
         arguments["toolConfig"] = {"tools": tools}
     if schema is not None and not thinking:  # a forced tool and thinking are said not to go together
@@ -93,6 +94,13 @@ def _turns(messages: list[Message]) -> tuple[list[JsonDict], list[JsonDict]]:
     if not turns:  # Converse wants a turn of the user
         return [], [{"role": "user", "content": system or [{"text": " "}]}]
     return system, turns
+
+
+def _called(turns: list[JsonDict]) -> list[JsonDict]:
+    """The tools that were called before: Converse takes no call and no result where no tool is offered."""
+    blocks = [block for turn in turns for block in turn["content"]]
+    names = dict.fromkeys(block["toolUse"]["name"] for block in blocks if "toolUse" in block)
+    return [_tool({"name": name, "description": "Called before."}) for name in names]
 
 
 def _texts(message: Message) -> list[JsonDict]:

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 
 from .types import JsonDict
 
-#: Embedding inputs in one request (OpenAI's limit), and characters of all of them: under its 300,000 tokens in any
-#: script. A longer text is cut to stay under 8,192 tokens in most.
+#: Embedding inputs in one request (OpenAI's limit), and bytes of all of them: no token is less than a byte, so they
+#: stay under its 300,000 tokens. A longer text is cut to stay under 8,192 tokens, where a Chinese character (3 bytes)
+#: may be a token or more.
 EMBED_BATCH = 2048
-EMBED_BATCH_CHARACTERS = 250_000
-EMBED_CHARACTERS = 24_000
+EMBED_BATCH_BYTES = 250_000
+EMBED_BYTES = 16_000
+
+
+def clipped(text: str) -> str:
+    """``text``, or as much of it as every embedding model takes."""
+    content = text.encode("utf-8", "replace")
+    return text if len(content) <= EMBED_BYTES else content[:EMBED_BYTES].decode("utf-8", "ignore")
 
 
 def batches(texts: list[str]) -> Iterator[list[str]]:
@@ -18,12 +25,13 @@ def batches(texts: list[str]) -> Iterator[list[str]]:
     part: list[str] = []
     size = 0
     for text in texts:
-        cut = text[:EMBED_CHARACTERS] or " "
-        if part and (len(part) == EMBED_BATCH or size + len(cut) > EMBED_BATCH_CHARACTERS):
+        cut = clipped(text) or " "
+        weight = len(cut.encode("utf-8", "replace"))
+        if part and (len(part) == EMBED_BATCH or size + weight > EMBED_BATCH_BYTES):
             yield part
             part, size = [], 0
         part.append(cut)
-        size += len(cut)
+        size += weight
     if part:
         yield part
 

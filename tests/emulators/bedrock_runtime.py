@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from .policy import UNSURE, Policy, Reply, words_of
+from .sampling import tokens_of
 from .wire import Json, Refused
 
 EMBEDDING = "amazon.titan-embed-text-v2:0"
@@ -17,6 +18,10 @@ _LONGEST = 50_000
 def conversed(given: Json, policy: Policy | None) -> Json:
     """An answer of ``policy`` (None: an untrained model). Raises Refused for turns that Converse refuses."""
     _check_turns(given["messages"])
+    kinds = {kind for message in given["messages"] for block in message["content"] for kind in block}
+    if kinds & {"toolUse", "toolResult"} and not given.get("toolConfig"):
+        said = "The toolConfig field must be defined when using toolUse and toolResult content blocks."
+        raise Refused(400, said, code="ValidationException")
     settings = given.get("inferenceConfig", {})
     thinking = given.get("additionalModelRequestFields", {}).get("reasoningConfig")
     if thinking is not None:
@@ -46,6 +51,8 @@ def embedded(body: bytes) -> Json:
     text = given.get("inputText")
     if unknown or not isinstance(text, str) or not 1 <= len(text) <= _LONGEST:
         raise Refused(400, "Malformed input request: inputText of 1 to 50000 characters.", code="ValidationException")
+    if tokens_of(text) > 8192:
+        raise Refused(400, "Too many input tokens. Max input tokens: 8192.", code="ValidationException")
     size = given.get("dimensions", 1024)
     if size not in (256, 512, 1024):
         raise Refused(400, "Malformed input request: dimensions.", code="ValidationException")

@@ -170,7 +170,7 @@ class PlatformContract:
     def test_many_and_long_and_empty_texts_are_embedded(self, platform: Platform) -> None:
         if not self.embeds:
             pytest.skip("it embeds no texts")
-        texts = [*(["x"] * 2100), *(["long " * 8000] * 12), ""]
+        texts = [*(["x"] * 2100), *(["long " * 8000] * 12), *(["長い文章" * 4000] * 3), ""]
         vectors = platform.embed(texts)
         assert len(vectors) == len(texts)
         assert vectors[0] == vectors[2099] != vectors[2100] == vectors[2111]

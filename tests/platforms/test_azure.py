@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -257,6 +258,19 @@ class TestAzure(PlatformContract):
         emulator.models[azure.TRAINABLE][0]["capabilities"]["fine_tune"] = False
         models = {model.id: model for model in platform.capabilities().models}
         assert models[azure.TRAINABLE].access is Access.RETIRED
+
+    def test_days_the_account_lists_go_before_the_catalogues_while_they_are_to_come(self, platform, emulator) -> None:
+        def listed(model: str, **about: Any) -> tuple[str | None, str | None]:
+            emulator.models[model][0].update(about)
+            (found,) = [found for found in platform.capabilities().models if found.id == model]
+            return found.retires, found.trains_until
+
+        epoch = int(datetime(2099, 3, 1, tzinfo=UTC).timestamp())
+        both = {"fine_tune": epoch, "inference": epoch + 86400}
+        assert listed(azure.TRAINABLE, deprecation=both) == ("2099-03-02", "2099-02-28")
+        assert listed(azure.GPT5, shutdown_date="2099-01-02") == ("2099-01-02", "2099-01-01")
+        past = {"fine_tune": 1_600_000_000, "inference": "soon"}
+        assert listed(azure.TRAINABLE, deprecation=past) == ("2026-10-16", "2027-04-15")
 
     def test_unknown_status_words_are_shown_as_they_are(self, platform, emulator, request_for) -> None:
         handle = platform.start_training(request_for(hyperparameters=self.long))

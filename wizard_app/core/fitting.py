@@ -61,7 +61,7 @@ def closed(model: ModelInfo, today: date) -> Misfit | None:
     if last is not None and today.isoformat() > last:
         return Misfit(f"{model.label} can't be trained any more: {spoken(last)} was the last day.", _ANOTHER)
     if model.access is Access.RETIRED:
-        return Misfit(f"{model.label} can't be trained there: the account does not list it.", _ANOTHER)
+        return Misfit(f"{model.label} can't be trained there: the account does not list it for training.", _ANOTHER)
     return None
 
 

@@ -122,4 +122,6 @@ def test_why_a_model_is_closed() -> None:
         "Model can't be trained any more: 22 October 2026 was the last day. Choose another model."
     )
     unlisted = closed(model(access=Access.RETIRED), date(2026, 1, 1))
-    assert unlisted == Misfit("Model can't be trained there: the account does not list it.", "Choose another model.")
+    assert unlisted == Misfit(
+        "Model can't be trained there: the account does not list it for training.", "Choose another model."
+    )
