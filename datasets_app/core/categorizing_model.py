@@ -68,8 +68,10 @@ class TopicModel:
         self._anchors = np.vstack([self._prototypes, taught])
         if len(taught) and len(self.leaves) > 1:
             self._share_taught = len(np.unique(answers)) / len(self.leaves)
-            self._sharpness = self._fit_sharpness(taught, answers, seed)
-            self._regression = self._taught(taught, answers)
+            # Thousands of tiny products: on a busy machine threads waited 50 times the work. Set once: it takes 8 ms.
+            with threadpool_limits(1):
+                self._sharpness = self._fit_sharpness(taught, answers, seed)
+                self._regression = self._taught(taught, answers)
         self._pool_probabilities = self._own(self._pool)
 
     def probabilities(self, vectors: Vectors) -> tuple[Floats, Floats]:
@@ -243,5 +245,4 @@ def _shrunk_mean(vectors: Vectors, half: float) -> Vectors:
 def _fitted(points: Vectors, targets: NDArray[np.int64], weights: NDArray[np.float64]) -> LogisticRegression:
     """Targets go in as text: of many whole numbers scikit-learn suspects a quantity and warns."""
     names = np.array([f"{target:06d}" for target in targets])
-    with threadpool_limits(1):  # thousands of tiny products: on a busy machine threads waited 50 times the work
-        return LogisticRegression(C=STRENGTH, max_iter=300).fit(points, names, sample_weight=weights)
+    return LogisticRegression(C=STRENGTH, max_iter=300).fit(points, names, sample_weight=weights)
