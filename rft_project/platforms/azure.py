@@ -148,6 +148,9 @@ class AzurePlatform(ChatModels, PausableJobs, JobsWithResults):
         #: Deployments that refused a temperature: models that think before they answer.
         self._thinking: set[str] = set()
 
+    def _bearer(self) -> str:
+        return self._secret if self._keyed else self._token()
+
     def _token(self) -> str:
         self._secret = self._sign_in()  # so that no error repeats it
         return self._secret

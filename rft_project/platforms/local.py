@@ -37,7 +37,7 @@ class LocalPlatform(OpenAIProtocol):
         if request.seed is not None:
             arguments["seed"] = request.seed
         if request.allowed_answers:
-            arguments["extra_body"] = {"allowed_answers": request.allowed_answers}
+            arguments["allowed_answers"] = request.allowed_answers
         return arguments
 
     def reinforcement(self, request: TrainingRequest) -> JsonDict:

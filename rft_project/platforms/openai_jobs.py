@@ -26,7 +26,7 @@ class PausableJobs(OpenAIProtocol):
 
     def _turn(self, handle: Handle, doing: str, call: Callable[[str], Any], done: tuple[str, ...]) -> None:
         try:
-            self._json(f"{doing} training", lambda: call(handle.id))
+            self._json(f"{doing} training", lambda: call(handle.id), urgent=doing == "pausing")
         except PlatformError as error:
             if error.status not in (400, 409) or self.training(handle).word not in done:
                 raise

@@ -23,6 +23,7 @@ from .openai_embedding import batches, vectors_of
 from .openai_errors import translate, unreadable
 from .openai_values import checkpoint_of, event_of, sample_of, status_of
 from .pacing import UNPACED, Pace, Permit
+from .posting import Answered, posted
 from .types import (
     Capabilities,
     Checkpoint,
@@ -146,13 +147,8 @@ class OpenAIProtocol:
     def sample(self, request: SampleRequest) -> Sample:
         started = time.monotonic()
         arguments = self.sampling_parameters(request)
-        messages: Any = self.messages(request.messages)
-        create = self._client.chat.completions.with_raw_response.create
-        answer = self._json(
-            "sampling",
-            lambda: create(model=request.model, messages=messages, n=request.n, timeout=SAMPLE_TIMEOUT, **arguments),
-            tokens=rated_tokens(request),
-        )
+        asked = {"model": request.model, "messages": self.messages(request.messages), "n": request.n, **arguments}
+        answer = self._json("sampling", partial(self._asked, asked), tokens=rated_tokens(request))
         sample = self._read("sampling", lambda: sample_of(answer, time.monotonic() - started))
         if not sample.answers:
             raise unreadable(self.label, "sampling")
@@ -283,6 +279,17 @@ class OpenAIProtocol:
     def messages(self, messages: list[Message]) -> list[Message]:
         """System prompts under the role this platform wants."""
         return [{**m, "role": self.system_role} if m.get("role") in ("system", "developer") else m for m in messages]
+
+    def _asked(self, body: JsonDict) -> Answered:
+        """One question, not through the SDK: of these there are many at once."""
+        client = self._client
+        given = {**client.default_headers, "Authorization": f"Bearer {self._bearer()}"}
+        headers = {name: value for name, value in given.items() if isinstance(value, str)}
+        url = f"{client.base_url}chat/completions"
+        return posted(os.getpid(), url, headers, body, timeout=SAMPLE_TIMEOUT)
+
+    def _bearer(self) -> str:
+        return self._secret or "none"
 
     def _embedded(self, texts: list[str], model: str) -> Any:
         create = self._client.embeddings.with_raw_response.create
