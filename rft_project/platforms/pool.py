@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from .errors import NotYet, PlatformError
@@ -49,6 +50,7 @@ def run_pool(
     stop = threading.Event()
     source = iter(items)
     waiting: dict[Future[Result | PlatformError], Item] = {}
+    done: SimpleQueue[Future[Result | PlatformError]] = SimpleQueue()
     # Each thread has the turn from its start on, and nothing else runs in it.
     turn = Turn(stop.is_set, longest, patient=True)
     executor = ThreadPoolExecutor(in_flight, "platform-pool", initializer=TURN.set, initargs=(turn,))
@@ -61,12 +63,16 @@ def run_pool(
                     item = next(source)
                 except StopIteration:
                     break
-                waiting[executor.submit(_patiently, call, item, stop, attempts, longest)] = item
+                future = executor.submit(_patiently, call, item, stop, attempts, longest)
+                waiting[future] = item
+                future.add_done_callback(done.put)
             if not waiting:
                 return
-            done, _ = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield waiting.pop(future), future.result()
+            try:
+                future = done.get(timeout=_LOOK)
+            except Empty:
+                continue
+            yield waiting.pop(future), future.result()
     finally:
         stop.set()
         executor.shutdown(wait=True, cancel_futures=True)

@@ -20,7 +20,7 @@ from tests.bench.machine import commit
 from tests.bench.report import as_document
 from tests.bench.work import Bench
 
-SUITES = ("sanitize", "traces", "importing", "near", "pii", "million", "topics", "graders")
+SUITES = ("sanitize", "traces", "importing", "near", "pii", "million", "topics", "graders", "pool")
 KEPT = ROOT / "tests" / "artifacts" / "bench"
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 
