@@ -31,6 +31,7 @@ from .models import RFTJob, Rollout
 from .paying import account_of
 
 RESCORED = 200  # answers graded in one go
+WORTH_PARKING = 3.0  # seconds; shorter waits are waited for
 JUDGED = 64  # prompts whose answers a judge scores together
 SCORED = ["reward", "sub_rewards", "grader_errors", "notes", "judge_tokens", "grader_digest"]
 
@@ -158,7 +159,7 @@ def _ask(
             _judge(ctx, run, unscored, plan, config, grader)
             unscored = []
     if halted:
-        raise _worst(halted)
+        raise _ending(halted, ctx)
     if ctx.slice_over:
         raise Again
     _judge(ctx, run, unscored, plan, config, grader)
@@ -171,10 +172,14 @@ def _keep(ctx: JobContext, rollouts: list[Rollout], answer: Sample | PlatformErr
             expenses.settle(account, key, answer.usage.prompt_tokens, answer.usage.completion_tokens)
 
 
-def _worst(halted: list[PlatformError | Cancelled | JobFailed | WaitUntil]) -> Exception:
-    """The first thing that ended the asking; of waits the longest, and anything else goes before one."""
-    others = [stop for stop in halted if not isinstance(stop, WaitUntil)]
-    return others[0] if others else max(halted, key=lambda stop: getattr(stop, "seconds", 0.0))
+def _ending(halted: list[PlatformError | Cancelled | JobFailed | WaitUntil], ctx: JobContext) -> Exception:
+    """The first thing that ended the asking, else the longest wait. Where only the slice was over, calls that had not
+    left yet go on waiting for their turn in the next one."""
+    waits = [stop for stop in halted if isinstance(stop, WaitUntil)]
+    if len(waits) < len(halted):
+        return next(stop for stop in halted if not isinstance(stop, WaitUntil))
+    longest = max(waits, key=lambda stop: stop.seconds)
+    return Again() if ctx.slice_over and longest.seconds < WORTH_PARKING else longest
 
 
 def _judge(

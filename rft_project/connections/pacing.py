@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
-from django.db import DatabaseError
+from django.db import DatabaseError, Error
 from django.db import connection as database
 from pydantic import ValidationError
 
@@ -45,7 +45,7 @@ class SharedStore:
     def exchange(self, ask: Ask) -> Grant:
         try:
             grant = _keeper(os.getpid()).submit(_exchange, self._pk, ask).result(_PATIENCE)
-        except (DatabaseError, TimeoutError):
+        except (Error, TimeoutError):
             raise NotYet("The database did not answer when a rate limit was looked up.", _AGAIN) from None
         return grant or self._alone.exchange(ask)
 

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
@@ -296,7 +297,8 @@ class AzurePlatform(ChatModels, PausableJobs, JobsWithResults):
         """Raises PlatformError unless the deployment ``name`` takes a question."""
         create = self._client.chat.completions.with_raw_response.create
         question: Any = [{"role": "user", "content": "Say yes."}]
-        self._json("asking the deployment", lambda: create(model=name, messages=question, max_completion_tokens=16))
+        call = partial(create, model=name, messages=question, max_completion_tokens=16)
+        self._json("asking the deployment", call, tokens=100)
 
     def _json(
         self, doing: str, call: Call, *, spending: bool = False, tokens: int | None = None, urgent: bool = False
