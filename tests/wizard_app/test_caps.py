@@ -15,7 +15,7 @@ from rft_project.money import expenses, prices
 from rft_project.money.models import Cap, Expense
 from tests.emulators import openai
 from tests.wizard_app.conftest import dry_run_params
-from tests.worker import drain
+from tests.worker import drain, wait_for
 from wizard_app import flow, paying, services
 from wizard_app.models import RFTJob, Rollout
 from wizard_app.schemas import TrainParams
@@ -112,7 +112,7 @@ def test_a_training_is_paused_at_its_cap_and_goes_on_when_it_is_raised(
     assert (job.state, job.error_code) == (State.FAILED, "cap")
     assert job.error_message.startswith("The training is paused. The cap of this run, ")
     (made,) = emulator.jobs.values()
-    assert made["status"] == "paused"
+    wait_for(lambda: made["status"] == "paused", 5.0)  # after the step it is at
     assert graded_run.metrics.filter(series="train_reward").exists()
     page = client_of(owner).get(f"/runs/{graded_run.pk}/train/").content.decode()
     assert "Spent on this run" in page
