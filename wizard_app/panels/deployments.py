@@ -70,7 +70,7 @@ def deployment_panel(deployment: Deployment, *, asks: bool = True) -> Deployment
         label=deployable(run).get(deployment.model, "A model of an earlier training"),
         word=word,
         tone=tone,
-        hosting=_hosting(deployment, run),
+        hosting=hosting_of(run, deployment.model),
         until=until,
         until_tone=until_tone,
         snippet=snippet_of(deployment),
@@ -110,9 +110,9 @@ def _others(deployment: Deployment) -> dict[str, str]:
         return {}  # the page is there to be read even where its platform is not
 
 
-def _hosting(deployment: Deployment, run: RFTJob) -> str:
-    """What it costs while it stands, asked or not."""
-    price = priced(deployment.connection, deployment.model, run.base_model).hosting_hour
+def hosting_of(run: RFTJob, model: str) -> str:
+    """What a deployment of ``model`` costs while it stands, asked or not."""
+    price = priced(run.platform_connection, model, run.base_model).hosting_hour
     if price is None:
         return "Whether it costs anything while nobody asks it is not known: look at the platform's prices."
     if price == 0:

@@ -11,6 +11,7 @@ from rft_project.web.charts import PairRow, before_after, stacked
 from rft_project.web.charts.pairs import BeforeAfter
 from rft_project.web.charts.parts import Part, StackedBar
 from wizard_app import flow
+from wizard_app.attempts import as_trained
 from wizard_app.core.outcome import Change, Verdict, extremes
 from wizard_app.forms import DeployForm
 from wizard_app.items import VALID, reference_text
@@ -18,7 +19,7 @@ from wizard_app.jobs.evaluate import pairs_of
 from wizard_app.models import Deployment, RFTJob, Rollout
 from wizard_app.schemas import ResultsSummary
 
-from .deployments import DeploymentLine, deploy_form, line_of
+from .deployments import DeploymentLine, deploy_form, hosting_of, line_of
 
 WORDS = {
     Verdict.IMPROVED: ("good", "IMPROVED"),
@@ -58,6 +59,7 @@ class ResultsPanel:
     awaited: Deployment | None = None  # of the final model, and does not answer yet
     standing: tuple[DeploymentLine, ...] = ()  # of any of the run's models
     form: DeployForm | None = None
+    hosting: str = ""  # what a deployment costs while it stands
 
     @property
     def offers(self) -> bool:
@@ -89,6 +91,7 @@ def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
         "awaited": final if final is not None and not final.answers else None,
         "standing": tuple(line_of(row) for row in standing),
         "form": deploy_form(run),
+        "hosting": hosting_of(as_trained(run), run.tuned_model) if run.connection is not None else "",
     }
     if result is None or result.finished_at is None:
         return ResultsPanel(run, job, None, **deployed)
