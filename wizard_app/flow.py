@@ -22,6 +22,9 @@ DEPLOYED_FIRST = ("azure", "bedrock")
 #: Kinds of platforms that can hold a training where it is (``Capabilities.pause``): pages ask no platform.
 PAUSE = ("openai", "azure")
 
+#: How the dry run asked, which a training and its comparison do alike.
+AS_ASKED = ("reasoning_effort", "response_format")
+
 SPLIT, GRADER, DRY_RUN, TRAIN, RESULTS = "split", "grader", "dry_run", "train", "results"
 
 
@@ -118,7 +121,8 @@ def states(run: RFTJob, stored: Iterable[StepResult] | None = None) -> list[Step
         result = results.get(kind.slug)
         done = result is not None and result.finished_at is not None
         changed = result is not None and done and result.input_digest != digest_of(run, kind.slug, result.params)
-        stale = done and (changed or stale_before)
+        asked_alike = kind.slug != TRAIN or result is None or _as_asked(results.get(DRY_RUN)) == _as_asked(result)
+        stale = done and (changed or stale_before or not asked_alike)
         before = found[-1] if found else None
         closed = "" if before is None or before.done else OPENS_AFTER[before.kind.slug]
         if kind.slug == TRAIN and not closed and before is not None:
@@ -126,6 +130,10 @@ def states(run: RFTJob, stored: Iterable[StepResult] | None = None) -> list[Step
         found.append(StepState(kind, result, done, stale, closed, _fact(result, done)))
         stale_before = stale
     return found
+
+
+def _as_asked(result: StepResult | None) -> list[Any]:
+    return [(result.params.get(name) if result is not None else None) or None for name in AS_ASKED]
 
 
 def _no_go(dry_run: StepState) -> str:

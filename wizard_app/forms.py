@@ -10,6 +10,7 @@ from django import forms
 from graders_app.core.presets import PRESETS
 from rft_project.platforms.types import Bound, ModelInfo
 from rft_project.web.forms import StudioForm
+from wizard_app.core.answering import EFFORTS, form_of
 from wizard_app.core.splitting import DEFAULT_RATIO, MIN_VALIDATION
 
 TYPED, LOGGED, SAMPLED = "typed", "logged", "sampled"  # whose answer is tried
@@ -80,6 +81,20 @@ class DryRunForm(StudioForm):
         initial=4,
         help_text="Training learns from how they differ.",
     )
+    reasoning_effort = forms.ChoiceField(
+        label="Reasoning effort",
+        required=False,
+        choices=[("", "As the model does by itself"), *((effort, effort.capitalize()) for effort in EFFORTS)],
+        help_text="How long it thinks before it answers. Thoughts are paid for like answers.",
+    )
+    answer_schema = forms.CharField(
+        label="JSON schema of an answer",
+        required=False,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text="Every answer is then JSON of this shape. Each object names all its properties as required and says "
+        '"additionalProperties": false.',
+    )
 
     def clean_model(self) -> tuple[str, str]:
         """Key of the connection and id of the model; whether they exist is the service's question."""
@@ -88,6 +103,17 @@ class DryRunForm(StudioForm):
             return str(UUID(connection)), model
         except ValueError:
             raise forms.ValidationError("Choose a model.") from None
+
+    def clean_answer_schema(self) -> dict[str, Any] | None:
+        """As a ``response_format``."""
+        try:
+            return form_of(self.cleaned_data["answer_schema"])
+        except ValueError as fault:
+            raise forms.ValidationError(str(fault)) from None
+
+    def problem(self) -> str:
+        """The sentence for people where the form is not valid."""
+        return str(next(iter(self.errors.get("answer_schema", [])), "Choose a model, and numbers within their limits."))
 
 
 class OverrideForm(StudioForm):
@@ -109,15 +135,18 @@ class BoundForm(StudioForm):
 
 
 class TrainForm(BoundForm):
-    """Hyperparameters of one model and its platform's own options."""
+    """Hyperparameters of one model and its platform's own options. The effort it thinks with is the dry run's."""
 
     def __init__(self, *args, info: ModelInfo, **kwargs):
         super().__init__(*args, **kwargs)
         self.info = info
-        self.add(info.options | info.hyperparameters)
+        self.add(info.options | self._settings())
 
     def hyperparameters(self) -> dict:
-        return self.chosen(self.info.hyperparameters)
+        return self.chosen(self._settings())
+
+    def _settings(self) -> dict[str, Bound]:
+        return {name: bound for name, bound in self.info.hyperparameters.items() if name != self.info.effort_setting}
 
     def options(self) -> dict:
         """What only this platform has."""

@@ -12,8 +12,10 @@ from datasets_app.core.rows import item_of
 from datasets_app.core.tokens import count_text
 from datasets_app.models import Snapshot, SnapshotItem
 from graders_app.core.presets import PresetContext
-from rft_project.platforms.types import JsonDict, text_of
+from rft_project.platforms.types import JsonDict, ModelInfo, text_of
+from wizard_app.core.answering import room_for_thoughts
 from wizard_app.core.fitting import RowFacts
+from wizard_app.models import RFTJob
 
 TRAIN, VALID = "train", "valid"
 _NUMBER = re.compile(r"\D{0,12}\d[\d,]*(?:\.\d+)?\D{0,20}")  # "42", "$ 1,300.50", "12 apples"
@@ -115,8 +117,16 @@ def allowed_answers(snapshot: Snapshot) -> list[str]:
     return preset_context(snapshot).labels
 
 
-def answer_tokens(snapshot: Snapshot, most: int | None) -> int:
-    """Tokens an answer may have: twice the usual longest reference and a few more, within what the model takes."""
+def reads_json(run: RFTJob) -> bool:
+    """Whether answers that are JSON are of use: the grader reads their fields, or the references have some."""
+    reads = "output_json" in encode_json(run.grader_config or {})
+    return reads or bool(preset_context(run.frozen).json_fields)
+
+
+def answer_tokens(snapshot: Snapshot, info: ModelInfo | None, effort: str = "") -> int:
+    """Tokens an answer may have: twice the usual longest reference and a few more, within what the model takes, and
+    room for its thoughts, which count among them."""
     usual = _about(snapshot.pk, snapshot.content_hash).tokens
     wanted = max(8, 2 * usual + 4)
-    return min(wanted, most or 1024, 1024)
+    most = info.max_answer_tokens if info is not None else None
+    return min(wanted, most or 1024, 1024) + room_for_thoughts(info, effort)

@@ -49,7 +49,13 @@ def ask(run: RFTJob, prompt: str, model: str = "") -> Answers:
     for asked in (run.base_model, model or run.tuned_model):
         plan = evaluation_plan(run, asked)
         request = SampleRequest(
-            model=asked, messages=messages, temperature=0.0, max_tokens=plan.max_tokens, allowed_answers=plan.allowed
+            model=asked,
+            messages=messages,
+            temperature=0.0,
+            max_tokens=plan.max_tokens,
+            allowed_answers=plan.allowed,
+            reasoning_effort=plan.effort,
+            response_format=plan.form,
         )
         texts.append(platform.sample(request).answers[0].text)
     return Answers(prompt, *texts)

@@ -47,12 +47,14 @@ class Plan:
     max_tokens: int
     seed: int = 0
     allowed: list[str] = field(default_factory=list)
+    effort: str = ""
+    form: JsonDict | None = None
 
     @property
     def key(self) -> str:
         """Digest of everything that shapes an answer; how many are asked for does not."""
         shape = [self.connection_pk, self.model, self.temperature, self.max_tokens, self.seed, self.allowed]
-        return digest(shape)
+        return digest([*shape, self.effort, self.form] if self.effort or self.form else shape)
 
 
 def grader_digest(config: JsonDict) -> str:
@@ -202,6 +204,8 @@ def _request(item: SnapshotItem, plan: Plan, have: int) -> SampleRequest:
         # A seed of its own for every prompt and every later top-up, or they would all draw the same numbers.
         seed=(plan.seed * 1_000_003 + int(item.fingerprint, 16) + have) % 2**31,
         allowed_answers=plan.allowed,
+        reasoning_effort=plan.effort,
+        response_format=plan.form,
     )
 
 

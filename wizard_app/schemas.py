@@ -88,6 +88,8 @@ class DryRunParams(Stored):
     max_tokens: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
     from_list: bool = False  # the model chooses its answer from the references
+    reasoning_effort: str = ""  # '' is the model's own way; training and comparison ask with the same
+    response_format: dict[str, Any] | None = None  # likewise the form an answer must have
     override: str = Field("", max_length=300)  # reason why training may start in spite of a NO-GO
 
 
@@ -103,12 +105,15 @@ class DryRunResult(Stored):
 
 
 class TrainParams(Stored):
-    """``connection`` and ``model`` are the base model's, as the dry run had chosen them when training started."""
+    """``connection`` and ``model`` are the base model's, as the dry run had chosen them when training started; so are
+    ``reasoning_effort`` and ``response_format``."""
 
     connection: str = ""
     model: str = ""
     hyperparameters: dict[str, Any] = {}
     options: dict[str, Any] = {}  # by the names of the model's own, such as Azure's training type
+    reasoning_effort: str = ""
+    response_format: dict[str, Any] | None = None
     seed: int = Field(0, ge=0)
     suffix: str = Field("", max_length=40, pattern=r"^[A-Za-z0-9_-]*$")
 

@@ -21,6 +21,7 @@ from rft_project.jobs.services import HasPk, enqueue, retry
 from . import attempts, flow
 from .attempts import Earlier
 from .choosing import dry_run_refusal, forbidden, model_info, training_refusal
+from .core.answering import effort_conflict, effort_refusal, form_refusal
 from .items import allowed_answers, answer_tokens
 from .models import RFTJob, StepResult
 from .receivers import ask_first
@@ -108,11 +109,12 @@ def start_dry_run(run: RFTJob, params: DryRunParams, *, by: Any, agreed: str = "
     info = model_info(connection, params.model)
     if info is None:
         raise Refused(f"{connection.name} has no model called {params.model}; choose another.")
-    refusal = dry_run_refusal(run, info)
+    refusal = dry_run_refusal(run, info) or effort_refusal(info, params.reasoning_effort)
+    refusal = refusal or form_refusal(info, params.response_format)
     if refusal:
         raise Refused(refusal)
     ask_first(run, connection, agreed=agreed, by=by)
-    most = answer_tokens(run.frozen, info.max_answer_tokens)
+    most = answer_tokens(run.frozen, info, params.reasoning_effort)
     settled = params.model_copy(
         update={"max_tokens": params.max_tokens or most, "from_list": info.needs_allowed_answers}
     )
@@ -138,6 +140,8 @@ def plan_of(run: RFTJob, params: DryRunParams) -> Plan:
         max_tokens=params.max_tokens or answer_tokens(run.frozen, None),
         seed=params.seed,
         allowed=allowed_answers(run.frozen) if params.from_list else [],
+        effort=params.reasoning_effort,
+        form=params.response_format,
     )
 
 
@@ -174,12 +178,24 @@ def start_training(run: RFTJob, params: TrainParams, *, by: Any, agreed: str = "
         if earlier is Earlier.FOLLOW:
             return retry(state.job)
         spent = earlier is Earlier.OVER
-    refusal = training_refusal(run, model_info(run.platform_connection, run.base_model))
+    info = model_info(run.platform_connection, run.base_model)
+    params = _as_in_the_dry_run(run, params)
+    refusal = training_refusal(run, info) or effort_conflict(info, params.hyperparameters, params.reasoning_effort)
     if refusal:
         raise Refused(refusal)
     consent.ask_first(consent.about_snapshot(run.frozen, run.platform_connection), agreed=agreed, by=by)
-    given = params.model_copy(update={"connection": str(run.connection_id), "model": run.base_model})
-    return _new_training(run, given, spent=spent, by=by)
+    return _new_training(run, params, spent=spent, by=by)
+
+
+def _as_in_the_dry_run(run: RFTJob, params: TrainParams) -> TrainParams:
+    """``params`` with the model and the way of asking that the dry run has measured."""
+    measured = run.steps.filter(step=flow.DRY_RUN).first()
+    asked = {name: measured.params.get(name) for name in flow.AS_ASKED} if measured is not None else {}
+    kept = {name: value for name, value in asked.items() if value is not None}
+    return TrainParams.model_validate(
+        {**params.model_dump(), "reasoning_effort": "", "response_format": None, **kept}
+        | {"connection": str(run.connection_id), "model": run.base_model}
+    )
 
 
 def _new_training(run: RFTJob, params: TrainParams, *, spent: bool, by: Any) -> Job:

@@ -92,7 +92,7 @@ def _sample(run: RFTJob, item: SnapshotItem, *, agreed: str, by: Any) -> tuple[s
         model=model,
         messages=trace.messages,
         tools=trace.tools,
-        max_tokens=answer_tokens(run.frozen, info.max_answer_tokens if info else None),
+        max_tokens=answer_tokens(run.frozen, info),
         allowed_answers=allowed_answers(run.frozen) if info and info.needs_allowed_answers else [],
     )
     account, key = account_of(run, connection, model, Purpose.DRY_RUN), f"try:{uuid4().hex}"

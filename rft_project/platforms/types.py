@@ -112,6 +112,10 @@ class ModelInfo(Value):
     row_tools: RowTools = RowTools.YES
     needs_allowed_answers: bool = False
     max_answer_tokens: int | None = None
+    # How answers are asked for
+    thinks: bool = False  # before each answer, unless told otherwise; its thoughts count among the answer's tokens
+    effort_setting: str = ""  # the hyperparameter that says how long it thinks, where answers can be asked for alike
+    answer_form: bool = False  # a training takes the ``response_format`` that its answers must have
     # Prices in US dollars; 0: free
     usd_per_hour: float | None = None  # of training
     usd_per_million_tokens: float | None = None  # of training, where tokens are billed

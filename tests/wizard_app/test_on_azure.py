@@ -43,16 +43,12 @@ def test_the_training_type_is_chosen_on_the_page_and_sent(azure_run, resource, c
     client.force_login(owner)
     page = client.get(reverse("wizard:train", args=[azure_run.pk])).content.decode()
     assert "Training type" in page
-    form = {"trainingType": "developerTier", "n_epochs": "3", "batch_size": "32", "reasoning_effort": "default"}
+    form = {"trainingType": "developerTier", "n_epochs": "3", "batch_size": "32"}
     assert client.post(reverse("wizard:do_train", args=[azure_run.pk]), form).status_code == 302
     drain(jump=True)
     (job,) = resource.jobs.values()
     assert job["trainingType"] == "developerTier"
-    assert job["method"]["reinforcement"]["hyperparameters"] == {
-        "n_epochs": 3,
-        "batch_size": 32,
-        "reasoning_effort": "default",
-    }
+    assert job["method"]["reinforcement"]["hyperparameters"] == {"n_epochs": 3, "batch_size": 32}
     azure_run.refresh_from_db()
     assert azure_run.tuned_model == job["fine_tuned_model"]
     assert not azure_run.steps.filter(step=flow.RESULTS).exists()  # nothing can be compared before it is deployed

@@ -17,7 +17,7 @@ from wizard_app.items import VALID, allowed_answers, answer_tokens
 from wizard_app.models import RFTJob, Rollout
 from wizard_app.receivers import question_about
 from wizard_app.sampling import Plan, collect
-from wizard_app.schemas import ResultsSummary, Stored
+from wizard_app.schemas import ResultsSummary, Stored, TrainParams
 from wizard_app.services import finish_step
 
 
@@ -47,15 +47,25 @@ def run_evaluate(ctx: JobContext) -> ResultsSummary:
 
 
 def evaluation_plan(run: RFTJob, model: str) -> Plan:
-    """Greedy, one answer each, as long as in the dry run."""
+    """Greedy, one answer each, as long as in the dry run, asked for as it was trained."""
     assert run.snapshot is not None and run.connection is not None
     info = model_info(run.platform_connection, run.base_model)
     dry_run = run.steps.filter(step=flow.DRY_RUN).first()
+    trained = run.steps.filter(step=flow.TRAIN).first()
+    asked = TrainParams.model_validate(trained.params) if trained is not None else TrainParams()
     longest = (dry_run.params.get("max_tokens") if dry_run is not None else None) or answer_tokens(
-        run.snapshot, info.max_answer_tokens if info else None
+        run.snapshot, info, asked.reasoning_effort
     )
-    allowed = allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else []
-    return Plan(str(run.connection_id), model, 1, 0.0, longest, allowed=allowed)
+    return Plan(
+        str(run.connection_id),
+        model,
+        1,
+        0.0,
+        longest,
+        allowed=allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else [],
+        effort=asked.reasoning_effort,
+        form=asked.response_format,
+    )
 
 
 def pairs_of(run: RFTJob, items: list[SnapshotItem], base_key: str, tuned_key: str) -> list[Pair]:

@@ -21,6 +21,7 @@ from rft_project.platforms.types import EventPage, Handle, JsonDict, ModelInfo, 
 from wizard_app import flow, paying
 from wizard_app.attempts import as_trained, handle_of
 from wizard_app.choosing import model_info, training_refusal
+from wizard_app.core.answering import with_effort
 from wizard_app.items import TRAIN, VALID, allowed_answers, rows_of
 from wizard_app.models import Checkpoint, MetricPoint, RFTJob, RunEvent
 from wizard_app.receivers import judge_connection
@@ -95,10 +96,11 @@ def training_request(run: RFTJob, info: ModelInfo | None) -> TrainingRequest:
         valid_rows=rows_of(run.frozen, VALID),
         grader=grader_document(run),
         grader_package=grader_package(run) if info is not None and info.packed_grader else b"",
-        hyperparameters=params.hyperparameters,
+        hyperparameters=with_effort(info, params.hyperparameters, params.reasoning_effort),
         options=params.options,
         suffix=params.suffix,
         seed=params.seed,
+        response_format=params.response_format,
         allowed_answers=allowed_answers(run.frozen) if info is not None and info.needs_allowed_answers else [],
     )
 

@@ -19,7 +19,7 @@ from wizard_app.core.splitting import NO_TOPIC, SplitReport
 from wizard_app.forms import SplitForm, TrainForm
 from wizard_app.items import preset_context, reference_text
 from wizard_app.models import RFTJob
-from wizard_app.schemas import GraderSummary, SplitSummary, TrainParams
+from wizard_app.schemas import DryRunParams, GraderSummary, SplitSummary, TrainParams
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,12 @@ def grader_panel(run: RFTJob) -> GraderPanel:
         missing=sorted(chosen.missing.items()) if chosen else [],
         items=items,
     )
+
+
+def asked_with(run: RFTJob) -> DryRunParams | None:
+    """How the dry run asked; training does alike."""
+    measured = run.steps.filter(step=flow.DRY_RUN).first()
+    return DryRunParams.model_validate(measured.params) if measured is not None else None
 
 
 def train_form(run: RFTJob, data: Any = None) -> tuple[TrainForm | None, str]:

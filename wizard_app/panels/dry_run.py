@@ -14,6 +14,7 @@ from rft_project.web.charts import BucketRow, buckets, histogram
 from rft_project.web.charts.histogram import Histogram
 from rft_project.web.charts.parts import Buckets
 from wizard_app import flow
+from wizard_app.core.answering import schema_text
 from wizard_app.core.diagnosis import ScoredAnswer, select_samples
 from wizard_app.core.statistics import Bucket, DryRunSummary, PromptScores, bucket
 from wizard_app.items import reference_text
@@ -61,7 +62,15 @@ def work_panel(run: RFTJob) -> WorkPanel:
 def dry_run_defaults(run: RFTJob) -> dict[str, Any]:
     """What the form starts with: the settings of the last dry run."""
     last = run.steps.filter(step=flow.DRY_RUN).first()
-    return {name: last.params[name] for name in ("size", "answers")} if last is not None else {}
+    if last is None:
+        return {}
+    params = DryRunParams.model_validate(last.params)
+    return {
+        "size": params.size,
+        "answers": params.answers,
+        "reasoning_effort": params.reasoning_effort,
+        "answer_schema": schema_text(params.response_format),
+    }
 
 
 @dataclass(frozen=True)

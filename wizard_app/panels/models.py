@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -20,8 +21,9 @@ from rft_project.platforms.types import Access, ModelInfo
 from rft_project.web.parts import Check
 from rft_project.web.text import plural, usd
 from wizard_app.choosing import forbidden, offered, unfit
+from wizard_app.core.answering import efforts_of, room_for_thoughts
 from wizard_app.core.fitting import closed, spoken
-from wizard_app.items import answer_tokens, row_facts
+from wizard_app.items import answer_tokens, reads_json, row_facts
 from wizard_app.models import RFTJob
 from wizard_app.panels.costs import spoken_cost
 from wizard_app.paying import cost_of_asking
@@ -66,12 +68,16 @@ class PlatformCard:
 
 @dataclass(frozen=True)
 class Chooser:
-    """``problems``: connections that could not be asked, each with the platform's words."""
+    """``problems``: connections that could not be asked, each with the platform's words. ``thinkers``: models that can
+    be told how long to think, with the efforts they know; ``formed``: those whose answers can be of a set form, where
+    this run has a use for that."""
 
     cards: list[ModelCard]
     closed: list[ModelCard]
     platforms: list[PlatformCard]
     problems: list[tuple[str, str]]
+    thinkers: list[str]
+    formed: list[str]
 
     @property
     def blocked(self) -> str:
@@ -91,6 +97,7 @@ def chooser(run: RFTJob, user: Any, today: date | None = None) -> Chooser:
         connections.append(local_connection(run.workspace))
     connections.sort(key=lambda connection: not is_own_engine(connection))  # what costs nothing stands first
     cards: list[ModelCard] = []
+    open_ones: list[ModelInfo] = []
     problems = [(one.name, said) for one in connections if (said := forbidden(one, "sample"))]
     asked = [connection for connection in connections if connection.may_sample]
     for connection, found in zip(asked, offered(asked), strict=True):
@@ -99,13 +106,20 @@ def chooser(run: RFTJob, user: Any, today: date | None = None) -> Chooser:
             continue
         models = [info for info in found.models if info.method == "reinforcement"]
         cards += [_card(run, connection, info, day) for info in models]
+        open_ones += [info for info in models if closed(info, day) is None]
     able = [card for card in cards if card.value]
     return Chooser(
         cards=_one_chosen(able, f"{run.connection_id}|{run.base_model}"),
         closed=[card for card in cards if not card.value],
         platforms=_unconnected(connections, owns(user, run.workspace), day),
         problems=problems,
+        thinkers=_named(f"{info.label} ({', '.join(efforts_of(info))})" for info in open_ones if efforts_of(info)),
+        formed=_named(info.label for info in open_ones if info.answer_form) if reads_json(run) else [],
     )
+
+
+def _named(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def _one_chosen(cards: list[ModelCard], value: str) -> list[ModelCard]:
@@ -178,12 +192,13 @@ def _price(run: RFTJob, connection: Connection, info: ModelInfo) -> list[Check]:
     ]
     if info.usd_per_million_tokens is not None:
         known.append(f"{usd(info.usd_per_million_tokens)} per million tokens trained")
-    usual, longest = DryRunParams.model_fields, answer_tokens(run.frozen, info.max_answer_tokens)
+    usual, longest = DryRunParams.model_fields, answer_tokens(run.frozen, info)
     prompts, answers = min(usual["size"].default, row_facts(run.frozen).train), usual["answers"].default
     cost = cost_of_asking(run, connection, info.id, prompts, answers, longest)
-    dry_run = Check(
-        "note", f"A dry run of {plural(prompts, 'prompt')}: {spoken_cost(cost)}.", " ".join(cost.assumptions)
-    )
+    room = room_for_thoughts(info, "")
+    thoughts = [f"It thinks first: up to {room:,} of the tokens are thoughts."] if room else []
+    assumed = " ".join([*cost.assumptions, *thoughts])
+    dry_run = Check("note", f"A dry run of {plural(prompts, 'prompt')}: {spoken_cost(cost)}.", assumed)
     if not known:
         return [Check("note", "Its price is not known here; enter it on the page of prices."), dry_run]
     return [Check("note", f"{', '.join(known)}.", price.source), dry_run]

@@ -157,11 +157,16 @@ def do_dry_run(request: Request, pk: int):
     run = access.run(request.user, pk)
     form = forms.DryRunForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Choose a model, and numbers within their limits.")
+        messages.error(request, form.problem())
         return redirect("wizard:dry_run", pk)
-    connection, model = form.cleaned_data["model"]
+    given = form.cleaned_data
     params = DryRunParams(
-        connection=connection, model=model, size=form.cleaned_data["size"], answers=form.cleaned_data["answers"]
+        connection=given["model"][0],
+        model=given["model"][1],
+        size=given["size"],
+        answers=given["answers"],
+        reasoning_effort=given["reasoning_effort"],
+        response_format=given["answer_schema"],
     )
     try:
         services.start_dry_run(run, params, by=request.user, agreed=request.POST.get("agreed", ""))

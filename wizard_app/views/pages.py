@@ -15,7 +15,7 @@ from wizard_app.models import RFTJob
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import rate_panel, repeats_panel, trust_sentence
-from wizard_app.panels.choices import grader_panel, split_panel, train_form, work_of
+from wizard_app.panels.choices import asked_with, grader_panel, split_panel, train_form, work_of
 from wizard_app.panels.costs import spoken_cost
 from wizard_app.panels.deployments import deployment_lines, deployment_panel
 from wizard_app.panels.dry_run import dry_run_defaults, dry_run_panel, work_panel
@@ -93,6 +93,7 @@ def train(request: Request, pk: int):
         return redirect("wizard:dry_run", pk)
     context = {**frame.page(run, flow.TRAIN), "panel": training_panel(run)}
     context["form"], context["problem"] = train_form(run)
+    context["asked"] = asked_with(run)
     context["cost"] = cost_of_training(run, run.hyperparameters)
     context["costs"] = spoken_cost(context["cost"])
     return render(request, "wizard_app/train.html", context)
