@@ -92,9 +92,10 @@ class Clients:
     taken from the environment, where they would silently go before what the connection says.
     """
 
-    def __init__(self, credentials: AwsCredentials, label: str) -> None:
+    def __init__(self, credentials: AwsCredentials, label: str, call_timeout: float = CALL_TIMEOUT) -> None:
         self.region = credentials.region
         self._given = credentials
+        self._call_timeout = call_timeout
         self._label = label
         self._lock = threading.Lock()
         self._session: boto3.Session | None = None
@@ -120,7 +121,7 @@ class Clients:
         config = botocore.config.Config(
             retries={"mode": "standard", "total_max_attempts": 1},
             connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=_TIMEOUTS.get(service, CALL_TIMEOUT),
+            read_timeout=_TIMEOUTS.get(service, self._call_timeout),
             max_pool_connections=256 if service == "bedrock-runtime" else 50,
             auth_scheme_preference="sigv4,sigv4a",
             ignore_configured_endpoint_urls=True,

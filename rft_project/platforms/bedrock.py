@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from . import aws_policies as policies
 from . import catalogue
-from .aws import DENIED, AwsCredentials, Clients, code_of, place_of, told, translate
+from .aws import CALL_TIMEOUT, DENIED, AwsCredentials, Clients, code_of, place_of, told, translate
 from .base import refuse_at_work
 from .bedrock_asking import BedrockAsking
 from .bedrock_checks import AccountCheck
@@ -60,9 +60,9 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
     #: When calls may leave; whoever builds the adapter may give it that of the connection.
     pace: Pace = UNPACED
 
-    def __init__(self, credentials: BedrockCredentials) -> None:
+    def __init__(self, credentials: BedrockCredentials, *, call_timeout: float = CALL_TIMEOUT) -> None:
         self._given = credentials
-        self._clients = Clients(credentials, self.label)
+        self._clients = Clients(credentials, self.label, call_timeout)
 
     def capabilities(self) -> Capabilities:
         entry = catalogue.entry(self.kind)

@@ -198,6 +198,21 @@ class TestStarting:
         assert versions is not None
         assert len([1 for m, p in emulator.requests if m == "POST" and p == JOBS]) <= 2
 
+    def test_a_start_that_hangs_is_not_known_and_found_later(self, emulator, request_for) -> None:
+        impatient = BedrockPlatform(BedrockPlatform.credentials.model_validate(emulator.credentials), call_timeout=0.5)
+        emulator.faults += [Fault("GET", JOBS, 503, skip=1), Fault("POST", JOBS, "hang", seconds=2.0)]
+        request = request_for()
+        with pytest.raises(Unknown, match=r"Amazon Bedrock did not answer in time while starting training\."):
+            impatient.start_training(request)
+        assert impatient.start_training(request) == impatient.find_training(request.key)
+        assert len(emulator.jobs) == 1
+
+    def test_an_upload_that_hangs_is_found(self, emulator, request_for) -> None:
+        impatient = BedrockPlatform(BedrockPlatform.credentials.model_validate(emulator.credentials), call_timeout=0.5)
+        emulator.faults += [Fault("PUT", "/rft-", "hang", seconds=2.0)]
+        impatient.start_training(request_for())
+        assert [method for method, _ in emulator.requests].count("PUT") == 2
+
 
 class TestCourse:
     def test_stopped_early_by_the_service_is_a_good_end(self, platform, emulator, request_for) -> None:
