@@ -159,7 +159,7 @@ def _error_of(response: httpx2.Response) -> tuple[str, str]:
     """ARM's error code and message, the message as one line that ends like a sentence."""
     try:
         body: Any = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     error = body.get("error", body) if isinstance(body, dict) else None
     error = error if isinstance(error, dict) else {}

@@ -77,11 +77,10 @@ class BedrockAsking:
         body = json.dumps({"inputText": text or " ", "dimensions": 512, "normalize": True})
         tokens = text_tokens([text])
         answer = self._call("embedding", "bedrock-runtime", "invoke_model", tokens=tokens, modelId=model, body=body)
+        content = self._clients.content(answer["body"], "embedding")
         try:
-            return [
-                float(number) for number in json.loads(self._clients.content(answer["body"], "embedding"))["embedding"]
-            ]
-        except (KeyError, TypeError, ValueError):
+            return [float(number) for number in json.loads(content)["embedding"]]
+        except (KeyError, TypeError, ValueError, RecursionError):
             raise PlatformError(
                 f"{self.label} sent an answer that can't be read while embedding.", retryable=True
             ) from None

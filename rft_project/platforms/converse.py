@@ -119,7 +119,7 @@ def _arguments(function: JsonDict) -> Any:
     given = function.get("arguments")
     try:
         found = json.loads(given) if isinstance(given, str) else given
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {}
 

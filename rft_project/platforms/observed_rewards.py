@@ -66,13 +66,19 @@ class Graded(Value):
     counted: bool  # False for trials, validation rows and lines that are none of the grader's
 
 
+def _is_ours(line: dict[str, Any]) -> bool:
+    rewards, errors = line.get("sub_rewards"), line.get("errors")
+    told = isinstance(rewards, dict) and isinstance(errors, list) and all(isinstance(error, dict) for error in errors)
+    return told and {"id", "reward"} <= line.keys()
+
+
 def graded(at: int, message: str) -> Graded:
-    """A log line as it is counted; START, END, REPORT and prints of others are not."""
+    """A log line as it is counted; START, END, REPORT and what a grader prints itself are not, whatever it is."""
     try:
         line: Any = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         line = None
-    if not isinstance(line, dict) or not {"id", "reward", "sub_rewards", "errors"} <= line.keys():
+    if not isinstance(line, dict) or not _is_ours(line):
         return Graded(at=at, reward=None, parts={}, failed=False, counted=False)
     parts = {name: value for name, value in line["sub_rewards"].items() if _is_number(value)}
     return Graded(

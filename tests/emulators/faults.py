@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 #: Characters of a "huge-json" answer: far more than any answer has. It comes in parts, so nobody has to hold it.
 HUGE = 2_000_000_000
+#: Brackets of a "deep-json" answer, each in the one before.
+DEEP = 100_000
 
 
 @dataclass
@@ -15,7 +17,8 @@ class Fault:
     ``kind``: a status number (401, 403, 404, 409, 429, 500, 503 …), answered without doing the work; "drop" (the
     connection ends before the work), "redirect" (to ``headers["location"]``). These do the work first: "500-after",
     "drop-after", "cut" (half of the answer, then the connection ends), "hang" (the answer comes after ``seconds``),
-    "broken-json", "huge-json", "not-json" (a page of a proxy). ``skip``: requests that still go well.
+    "broken-json", "huge-json", "deep-json", "deep-error" (the same as an error), "not-json" (a page of a proxy).
+    ``skip``: requests that still go well.
     """
 
     method: str

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .faults import HUGE, Fault, taken
+from .faults import DEEP, HUGE, Fault, taken
 from .limits import Limits
 
 Json = dict[str, Any]
@@ -259,6 +259,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.emulator.closing.wait(fault.seconds)
         if fault.kind == "broken-json":
             return self._send(Answer(200, b'{"id": "ftjob-'))
+        if fault.kind in ("deep-json", "deep-error"):
+            return self._send(Answer(200 if fault.kind == "deep-json" else 500, b"[" * DEEP + b"]" * DEEP))
         if fault.kind == "not-json":
             return self._send(Answer(200, b"<html>Bad gateway</html>", {"content-type": "text/html"}))
         if fault.kind == "huge-json":

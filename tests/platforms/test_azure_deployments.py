@@ -139,7 +139,9 @@ class TestDeploying:
 class TestOnce:
     """However the call ends, one deployment is made."""
 
-    @pytest.mark.parametrize("kind", ["500-after", "drop-after", "broken-json", "cut", "not-json"])
+    @pytest.mark.parametrize(
+        "kind", ["500-after", "drop-after", "broken-json", "cut", "not-json", "deep-json", "deep-error"]
+    )
     def test_a_call_that_ends_unclearly_after_its_work(self, platform, emulator, kind) -> None:
         emulator.faults = [Fault("PUT", ARM, kind)]
         handle = platform.deploy(wanted())

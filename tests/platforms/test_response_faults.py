@@ -21,7 +21,7 @@ from tests.platforms.contract import prompted
 
 #: Answered without doing the work, and with it.
 REFUSED: tuple[str | int, ...] = (401, 403, 404, 409, 429, 500, 503, "drop")
-SPOILED = ("drop-after", "cut", "broken-json", "not-json", "huge-json")
+SPOILED = ("drop-after", "cut", "broken-json", "not-json", "huge-json", "deep-json", "deep-error")
 WORDS = "The platform says why."
 AGAIN = dict.fromkeys((409, 429, 500, 503, "drop", *SPOILED), "again")
 FINAL = dict.fromkeys((401, 403, 404), "final")
@@ -31,7 +31,7 @@ MOST_MEMORY = 400_000_000
 
 @dataclass(frozen=True)
 class Side:
-    """A platform and where it is asked: to start, about a job, for an answer."""
+    """A platform and where it is asked: to start, about a job, for an answer, for vectors ('' where it has none)."""
 
     kind: str
     emulator: Callable[[], Emulator]
@@ -39,17 +39,18 @@ class Side:
     base: str
     jobs: str
     chat: str
+    vectors: str
 
 
 SIDES = [
     Side("openai", lambda: openai.OpenAIEmulator(queue_seconds=60), openai.TRAINABLE, openai.CHAT,
-         "/fine_tuning/jobs", "/chat"),
+         "/fine_tuning/jobs", "/chat", "/embeddings"),
     Side("azure", lambda: azure.AzureEmulator(queue_seconds=60), azure.TRAINABLE, azure.TRAINABLE,
-         "/openai/v1/fine_tuning/jobs", "/openai/v1/chat"),
+         "/openai/v1/fine_tuning/jobs", "/openai/v1/chat", "/openai/v1/embeddings"),
     Side("bedrock", lambda: bedrock.BedrockEmulator(step_seconds=60), bedrock.TRAINABLE, bedrock.TRAINABLE,
-         "/model-customization-jobs", "/model/"),
+         "/model-customization-jobs", "/model/", "/model/"),
     Side("bedrock_openai", lambda: mantle.MantleEmulator(queue_seconds=60), mantle.TRAINABLE, mantle.TRAINABLE,
-         "/fine_tuning/jobs", "/chat"),
+         "/fine_tuning/jobs", "/chat", ""),
 ]  # fmt: skip
 
 
@@ -136,6 +137,16 @@ def test_an_answer_of_a_model(meeting: Meeting) -> None:
     found = {
         kind: meeting.outcome("POST", meeting.side.chat, kind, lambda: meeting.platform.sample(request))
         for kind in kinds
+    }
+    assert found == {**FINAL, **AGAIN}
+
+
+def test_vectors(meeting: Meeting) -> None:
+    if not meeting.side.vectors:
+        pytest.skip("it embeds no texts")
+    found = {
+        kind: meeting.outcome("POST", meeting.side.vectors, kind, lambda: meeting.platform.embed(["a text"]))
+        for kind in (*REFUSED, *SPOILED)
     }
     assert found == {**FINAL, **AGAIN}
 
