@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from rft_project.connections.models import Connection
 from rft_project.connections.services import calling_address, is_emulated
 from rft_project.jobs.models import Job
 from rft_project.money.prices import priced
@@ -70,7 +71,7 @@ def deployment_panel(deployment: Deployment, *, asks: bool = True) -> Deployment
         label=deployable(run).get(deployment.model, "A model of an earlier training"),
         word=word,
         tone=tone,
-        hosting=hosting_of(run, deployment.model),
+        hosting=hosting_of(deployment.connection, deployment.model, run.base_model),
         until=until,
         until_tone=until_tone,
         snippet=snippet_of(deployment),
@@ -110,9 +111,9 @@ def _others(deployment: Deployment) -> dict[str, str]:
         return {}  # the page is there to be read even where its platform is not
 
 
-def hosting_of(run: RFTJob, model: str) -> str:
-    """What a deployment of ``model`` costs while it stands, asked or not."""
-    price = priced(run.platform_connection, model, run.base_model).hosting_hour
+def hosting_of(connection: Connection, model: str, base: str) -> str:
+    """What a deployment of ``model``, tuned from ``base``, costs while it stands, asked or not."""
+    price = priced(connection, model, base).hosting_hour
     if price is None:
         return "Whether it costs anything while nobody asks it is not known: look at the platform's prices."
     if price == 0:

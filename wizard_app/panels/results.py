@@ -91,7 +91,7 @@ def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
         "awaited": final if final is not None and not final.answers else None,
         "standing": tuple(line_of(row) for row in standing),
         "form": deploy_form(run),
-        "hosting": hosting_of(as_trained(run), run.tuned_model) if run.connection is not None else "",
+        "hosting": _hosting(run),
     }
     if result is None or result.finished_at is None:
         return ResultsPanel(run, job, None, **deployed)
@@ -116,6 +116,11 @@ def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
         pairs=tuple(_pairs(run, summary, tab)),
         **deployed,
     )
+
+
+def _hosting(run: RFTJob) -> str:
+    trained = as_trained(RFTJob.objects.get(pk=run.pk))
+    return "" if trained.connection is None else hosting_of(trained.connection, run.tuned_model, trained.base_model)
 
 
 def _row(label: str, change: Change, *, total: bool = False) -> PairRow:
