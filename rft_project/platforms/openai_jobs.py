@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from .errors import PlatformError
+from .journal import Journal
 from .openai_metrics import result_events
 from .openai_protocol import OpenAIProtocol
-from .types import EventPage, Handle, State, TrainingStatus
+from .types import EventPage, Handle, JsonDict, State, TrainingRequest, TrainingStatus
 
 #: Between an event's id and the result file that was read after it, in a cursor.
 _READ = "+"
@@ -38,6 +40,16 @@ class JobsWithResults(OpenAIProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._last_seen: dict[str, TrainingStatus] = {}
+
+    def _job(self, request: TrainingRequest, journal: Journal) -> JsonDict:
+        """A row that stands in both files is refused there, after both were uploaded."""
+        train = {json.dumps(row, sort_keys=True) for row in request.train_rows}
+        shared = sum(json.dumps(row, sort_keys=True) in train for row in request.valid_rows)
+        if shared:
+            rows = "1 row to check with is" if shared == 1 else f"{shared:,} rows to check with are"
+            say = f"{rows} also among those to train on, which {self.label} refuses; split the records again."
+            raise PlatformError(say, status=400)
+        return super()._job(request, journal)
 
     def training(self, handle: Handle) -> TrainingStatus:
         status = super().training(handle)

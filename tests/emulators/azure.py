@@ -180,6 +180,8 @@ class AzureEmulator(FineTuningEmulator):
     def create_job(self, body: Json) -> Json:
         if body.get("trainingType", "standard") not in _TRAINING_TYPES:
             raise Refused(400, f"'trainingType' must be one of {', '.join(_TRAINING_TYPES)}.", param="trainingType")
+        if body.get("model") == GPT5 and body.get("trainingType") == "developerTier":
+            raise Refused(400, f"'trainingType' developerTier is not supported for {GPT5}.", param="trainingType")
         if body.get("suffix") is not None and not _SUFFIX.fullmatch(body["suffix"]):
             raise Refused(400, "'suffix' may have 40 letters, digits, _ and -.", param="suffix")
         job = super().create_job(body if self.keeps_metadata else {**body, "metadata": None})
@@ -215,10 +217,12 @@ class AzureEmulator(FineTuningEmulator):
         for grader in [document, *(document.get("graders") or {}).values()]:
             if grader["type"] != "python" and re.search(r"\{\{(\s|[^}]*(\[|\s\}\}))", str(grader)):
                 raise Refused(400, "Invalid grader: a template has a space or an index.", param="grader")
-            known = (*JUDGES, *self.arm.deployments)
-            if grader["type"] == "score_model" and grader["model"] not in known:
-                raise Refused(400, f"Invalid grader: the model {grader['model']} is not available.", param="grader")
         return inner
+
+    def check_judges(self, grader: Json) -> None:
+        for part in [grader, *(grader.get("graders") or {}).values()]:
+            if part["type"] == "score_model" and part["model"] not in (*JUDGES, *self.arm.deployments):
+                raise Refused(400, f"Invalid grader: the model {part['model']} is not available.", param="grader")
 
     def _listed(self, query: dict[str, str]) -> list[Json]:
         if any(name.startswith("metadata[") for name in query):

@@ -65,8 +65,21 @@ def check_grader(grader: Any) -> None:
     """One top-level grader, one level of children, every name given; a source under 256 kB."""
     try:
         parse_grader(grader or {})
+        for part in [grader, *(grader.get("graders") or {}).values()]:
+            check_judge(part)
     except GraderError as error:
         raise Refused(400, f"Invalid grader: {error}", param="method.reinforcement.grader") from None
+
+
+def check_judge(grader: Json) -> None:
+    """A model that may judge, with the settings it takes; of one grader that is no multi."""
+    if grader.get("type") != "score_model":
+        return
+    model, given = str(grader.get("model")), grader.get("sampling_params") or {}
+    thinks = model.startswith(("o1", "o3", "o4", "gpt-5"))
+    strange = [n for n in (("temperature", "top_p") if thinks else ("reasoning_effort",)) if given.get(n) is not None]
+    if strange:
+        raise Refused(400, f"Invalid grader: {strange[0]} is not supported with {model}.", param="grader")
 
 
 def check_response_format(given: Any, param: str) -> None:

@@ -24,6 +24,10 @@ from .training import Grade, Lesson, Settings, Step
 from .wire import Answer, Emulator, Json, Refused, Request, found, now, only, page
 
 TRAINABLE = "o4-mini-2025-04-16"
+#: Models that may judge, by OpenAI's guide on graders; those past their day are left out.
+JUDGES = (
+    "gpt-4o-2024-08-06", "gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14", "gpt-4.1-mini-2025-04-14", "o3",
+)  # fmt: skip
 #: What an organization that may not train any more is told.
 CLOSED = (
     "OpenAI is winding down the fine-tuning platform and your organization is no longer able to create new fine-tuning "
@@ -86,7 +90,15 @@ class FineTuningEmulator(Emulator):
         """The job's ``reinforcement`` object. Raises Refused."""
         inner = checked_method(body.get("method"))
         check_grader(inner.get("grader"))
+        self.check_judges(inner["grader"])
         return inner
+
+    def check_judges(self, grader: Json) -> None:
+        """Raises Refused where a judge is none of the guide's list."""
+        for part in [grader, *(grader.get("graders") or {}).values()]:
+            if part["type"] == "score_model" and part["model"] not in JUDGES:
+                said = f"Invalid grader: the model {part['model']} is not available for grading."
+                raise Refused(400, said, param="method.reinforcement.grader")
 
     @contextmanager
     def grading(self, job: Json) -> Iterator[tuple[Grade, dict[str, Json]]]:

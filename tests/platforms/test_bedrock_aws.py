@@ -169,6 +169,16 @@ class TestStarting:
         assert [json.loads(line)["reference_answer"] for line in sent[:3]] == ["0", "1", "2"]
         assert json.loads(sent[0])["tools"] == [CALLABLE]
 
+    def test_a_role_that_was_made_just_now_is_waited_for(self, platform, emulator, request_for) -> None:
+        said = "The role defined for the function cannot be assumed by Lambda."
+        emulator.faults.append(Fault("POST", FUNCTIONS, 400, message=said, code="InvalidParameterValueException"))
+        request = request_for()
+        with pytest.raises(PlatformError, match="a new role takes some seconds") as early:
+            platform.start_training(request)
+        assert (early.value.retryable, early.value.retry_after) == (True, 10.0)
+        assert not isinstance(early.value, Unknown)
+        assert platform.start_training(request).id in emulator.jobs
+
     def test_without_validation_where_it_is_refused(self, platform, emulator, request_for) -> None:
         emulator.refuses_validation = True
         platform.start_training(request_for())

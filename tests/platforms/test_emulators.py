@@ -131,6 +131,7 @@ def test_rows_the_service_would_refuse(client: sdk.OpenAI, emulator: OpenAIEmula
 
 
 MULTI = {"type": "multi", "name": "m", "graders": {"a": EXACT}, "calculate_output": "a"}
+JUDGE = {"type": "score_model", "name": "j", "model": "gpt-4.1-2025-04-14", "input": [{"role": "user", "content": "x"}]}
 FORM = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": {"type": "object"}}}
 
 
@@ -141,6 +142,9 @@ FORM = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "sch
         ({"grader": {**MULTI, "calculate_output": "a if a else 0"}}, "Invalid grader"),
         ({"grader": {**MULTI, "graders": {"a": MULTI}}}, "Invalid grader"),
         ({"grader": {"type": "python", "name": "p", "source": "x" * 256_001}}, "Invalid grader"),
+        ({"grader": {**JUDGE, "model": "o4-mini"}}, "the model o4-mini is not available for grading"),
+        ({"grader": {**JUDGE, "model": "o3", "sampling_params": {"temperature": 0}}}, "temperature is not supported"),
+        ({"grader": {**JUDGE, "sampling_params": {"reasoning_effort": "low"}}}, "reasoning_effort is not supported"),
         ({"hyperparameters": {"batch_size": 257}}, "Invalid hyperparameter batch_size: 257."),
         ({"hyperparameters": {"n_epochs": 1.5}}, "Invalid hyperparameter n_epochs: 1.5."),
         ({"hyperparameters": {"compute_multiplier": 0.00001}}, "Invalid hyperparameter compute_multiplier"),

@@ -168,6 +168,16 @@ class TestOpenAI(PlatformContract):
 
     # What only OpenAI does
 
+    def test_a_row_in_both_files_is_named_before_anything_is_uploaded(self, platform, emulator, request_for) -> None:
+        request = request_for()
+        both = request.model_copy(update={"valid_rows": [*request.valid_rows, request.train_rows[0]]})
+        with pytest.raises(PlatformError) as refusal:
+            platform.start_training(both)
+        assert str(refusal.value) == (
+            "1 row to check with is also among those to train on, which OpenAI refuses; split the records again."
+        )
+        assert emulator.files == {}
+
     def test_system_prompts_go_out_as_developer(self, platform, emulator, request_for) -> None:
         platform.start_training(request_for())
         sent = b"".join(content for _, content in emulator.files.values())

@@ -14,6 +14,8 @@ from rft_project.platforms.types import JsonDict
 PLATFORMS = {"openai": "OpenAI", "azure": "Azure"}
 #: Fields of ``sampling_params``; ``max_completions_tokens`` is spelt so.
 SAMPLING = frozenset({"seed", "temperature", "top_p", "max_completions_tokens", "reasoning_effort"})
+#: How OpenAI's models begin that think before they answer.
+_THINKING = ("o1", "o3", "o4", "gpt-5")
 #: ``openai.gpt-oss-120b-1:0``, ``us.amazon.nova-pro-v1:0``, an ARN; ``gpt-4.1`` has a digit after its point.
 _BEDROCK_MODEL = re.compile(r"arn:aws|[a-z][a-z0-9-]*\.[a-z]")
 #: Name of a judge that stood alone before it got a formula.
@@ -37,11 +39,23 @@ def openai_document(config: JsonDict, *, platform: str = "openai", judge_model: 
     for field, judge in judges(spec).items():
         if _BEDROCK_MODEL.match(judge.model):
             raise GraderError(f"{judge.model!r} is a model of Bedrock, not of {PLATFORMS[platform]}.", f"{field}model")
+        _check_settings(judge, field)
         for name in sorted(set(judge.sampling_params or {}) - SAMPLING):
             raise GraderError(f"this is not one of {', '.join(sorted(SAMPLING))}.", f"{field}sampling_params.{name}")
     for part in _parts(document):
         _close_braces(part)
     return _mapped(document, spec)
+
+
+def _check_settings(judge: ScoreModelSpec, field: str) -> None:
+    """Models that think first take no temperature, and only they take an effort; of names that tell nothing, such as
+    a deployment's, all is taken. Raises GraderError."""
+    thinks = judge.model.startswith(_THINKING)
+    unknown = {"temperature", "top_p"} if thinks else {"reasoning_effort"} if judge.model.startswith("gpt-4") else set()
+    for name in sorted(unknown):
+        if (judge.sampling_params or {}).get(name) is not None:
+            why = "thinks before it answers" if thinks else "does not think before it answers"
+            raise GraderError(f"{judge.model} {why}, so it takes none; leave it out.", f"{field}sampling_params.{name}")
 
 
 def _mapped(document: JsonDict, spec: GraderSpec) -> JsonDict:

@@ -25,6 +25,27 @@ JUDGED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "value", "said"),
+    [
+        ("o3", "temperature", 0, "o3 thinks before it answers, so it takes none; leave it out."),
+        ("gpt-5-mini", "top_p", 0.5, "gpt-5-mini thinks before it answers, so it takes none; leave it out."),
+        ("gpt-4", "reasoning_effort", "low", "gpt-4 does not think before it answers, so it takes none; leave it out."),
+        ("our-judge", "reasoning_effort", "low", ""),
+        ("o3", "reasoning_effort", "low", ""),
+        ("gpt-4.1", "temperature", 0, ""),
+    ],
+)
+def test_a_judges_settings_are_those_its_model_takes(model: str, name: str, value: object, said: str) -> None:
+    judge = {**JUDGED, "model": model, "sampling_params": {name: value}}
+    if not said:
+        assert openai_document(judge)["sampling_params"] == {name: value}
+        return
+    assert refused(openai_document, judge).endswith(said)
+    within = multi("m", {"only": judge}, "only")
+    assert f"graders.only.sampling_params.{name}" in refused(openai_document, within)
+
+
 def refused(call, *arguments, **options) -> str:
     with pytest.raises(GraderError) as refusal:
         call(*arguments, **options)
