@@ -23,6 +23,7 @@ from datasets_app.models import GENERATED, Dataset, GenerationCall, GenerationRu
 from datasets_app.services import Refused
 from datasets_app.topic_commands import replace_tree
 from rft_project.connections import services as connections
+from rft_project.connections.pacing import pace_of
 from rft_project.money import expenses
 from rft_project.money.models import Expense
 from tests.emulators import writer
@@ -85,6 +86,19 @@ def test_a_model_that_writes_well_fills_the_plan(dataset: Dataset, model: Any) -
     assert asked.schemas == len(asked.asked)
     assert run.job.result["valid"] == 20
     assert dataset.action_runs.filter(action="sanitize", job__state="SUCCEEDED").count() == 2
+
+
+def test_what_a_rate_limit_keeps_back_is_planned_again_and_costs_nothing(dataset: Dataset, model: Any) -> None:
+    asked = model("well")
+    with pace_of(dataset.workspace.connections.get(helper_model=writer.MODEL)).management() as permit:
+        permit.answered(429, {"retry-after": "100"})
+    before = len(asked.asked)
+    run = generate(dataset, plan_for(dataset, 20))
+    assert run.job.state == "WAITING"
+    assert run.job.note.startswith("The rate limit of ")
+    assert set(run.calls.values_list("state", "sent_at")) == {(GenerationCall.State.PLANNED, None)}
+    assert len(asked.asked) == before
+    assert not Expense.objects.exists()
 
 
 def test_a_generated_record_is_a_whole_prompt_with_its_lineage(dataset: Dataset, model: Any) -> None:
