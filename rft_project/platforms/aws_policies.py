@@ -74,8 +74,12 @@ def app_policy(place: Place) -> JsonDict:
 
 
 def publisher_policy(place: Place) -> JsonDict:
-    """What publishing a grader's function takes, and nothing else."""
-    return _policy(_functions(place), _pass(_grader_roles(place), "lambda.amazonaws.com"))
+    """What publishing a grader's function and reading its log takes, and nothing else."""
+    return _policy(
+        _functions(place),
+        _allow(["FilterLogEvents"], [place.logs], "logs"),
+        _pass(_grader_roles(place), "lambda.amazonaws.com"),
+    )
 
 
 def key_policy(place: Place) -> JsonDict:

@@ -8,22 +8,36 @@ so only raw JSON is read.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx2
 from pydantic import BaseModel, Field, SecretStr
 
 from . import aws_policies as policies
 from . import catalogue
-from .aws import AwsCredentials, Clients, place_of
+from .aws import AwsCredentials, Clients, place_of, translate
 from .base import refuse_at_work
 from .bedrock_values import check_counts, jsonl, settings_of, trainable
-from .errors import NotSupported
+from .errors import NotSupported, PlatformError
+from .grader_log import function_of, observed
 from .journal import Journal
 from .lambda_grader import LambdaGrader, asks_a_judge
+from .observed_rewards import LOT, Cursor
 from .openai_protocol import CALL_TIMEOUT, ProtocolCredentials, file_prefix
 from .openai_sampling import ChatModels
-from .types import Capabilities, JsonDict, ModelInfo, SampleRequest, TrainingRequest
+from .types import (
+    Capabilities,
+    EventPage,
+    Handle,
+    JsonDict,
+    ModelInfo,
+    SampleRequest,
+    TrainingEvent,
+    TrainingRequest,
+    TrainingStatus,
+)
+
+_LOG = "|log:"  # between an event's id and how far the grader's log was read
 
 
 class BedrockOpenAICredentials(AwsCredentials):
@@ -61,7 +75,8 @@ class BedrockOpenAIPlatform(ChatModels):
         super().__init__(wire, http_client=http_client, call_timeout=call_timeout)
         self._given = credentials
         remedy = policies.text_of(policies.publisher_policy(place_of(credentials)))
-        self._graders = LambdaGrader(Clients(credentials, self.label), self.label, remedy)
+        self._clients = Clients(credentials, self.label)
+        self._graders = LambdaGrader(self._clients, self.label, remedy)
 
     def capabilities(self) -> Capabilities:
         """The catalogue's models of the connection's region; asks nobody."""
@@ -112,6 +127,37 @@ class BedrockOpenAIPlatform(ChatModels):
             "training_file": self._uploaded(request, "train", request.train_rows, journal),
             "method": {"type": "reinforcement", "reinforcement": method},
         }
+
+    def events(self, handle: Handle, after: str | None = None) -> EventPage:
+        """What the platform tells, and beside it the rewards the grader itself logged, which are told for each of its
+        parts. The cursor is the last event's id, with how far the log was read behind it."""
+        last, _, read = (after or "").partition(_LOG)
+        page = super().events(handle, last or None)
+        events, cursor = self._observed(self.training(handle), Cursor.of(read or None))
+        if not page.events and not events:
+            return EventPage(events=[], cursor=after)
+        return EventPage(events=[*page.events, *events], cursor=f"{page.cursor or ''}{_LOG}{cursor.text()}")
+
+    def _observed(self, status: TrainingStatus, cursor: Cursor) -> tuple[list[TrainingEvent], Cursor]:
+        """A log that does not answer now is read at the next look."""
+        method = (status.raw.get("method") or {}).get("reinforcement") or {}
+        grader = (method.get("grader") or {}).get("lambda") or {}
+        begin, function = int(status.raw.get("created_at") or 0) * 1000, function_of(grader.get("function"))
+        try:
+            return observed(self._aws, function, begin, cursor, LOT, final=status.state.final)
+        except PlatformError as error:
+            if error.retryable:
+                return [], cursor
+            raise
+
+    def _aws(self, doing: str, service: str, operation: str, *, wants: tuple[str, ...], **arguments: Any) -> JsonDict:
+        """One call of boto3 that manages; ``wants``: what the answer must have. Raises PlatformError."""
+        try:
+            with self.pace.management():
+                answer: JsonDict = getattr(self._clients(service), operation)(**arguments)
+            return {**answer, **{name: answer[name] for name in wants}}
+        except Exception as error:
+            raise translate(error, platform=self.label, doing=doing) from None
 
     def file_of(self, rows: list[JsonDict], part: str) -> bytes:
         return jsonl(rows, part)

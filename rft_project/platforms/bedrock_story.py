@@ -7,19 +7,14 @@ column of steps are read, whatever else they hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from .aws import Clients
 from .bedrock_values import training_status
-from .errors import PlatformError
-from .observed_rewards import Cursor, Graded, graded, lot_size, steps_of, told
+from .grader_log import Call, function_of, observed
+from .observed_rewards import Cursor, lot_size, steps_of
 from .types import EventPage, JsonDict, TrainingEvent
 
-Call = Callable[..., Any]
-#: Pages of a log read in one look, of up to 10,000 lines each; the next look goes on.
-_MOST_PAGES = 20
 _MOST_BYTES = 20_000_000
 _S3 = re.compile(r"s3://([^/]+)/(.*)\Z")
 
@@ -36,35 +31,16 @@ class Story:
         cursor = Cursor.of(after)
         config = (job.get("customizationConfig") or {}).get("rftConfig") or {}
         final = training_status(job).state.final
-        lines, whole = self._lines(_function(config), cursor, job.get("creationTime"))
-        events, cursor = told(lines, cursor, lot_size(config.get("hyperParameters") or {}), final=final and whole)
+        grader = (config.get("graderConfig") or {}).get("lambdaGrader") or {}
+        created = job.get("creationTime")
+        begin = int(created.timestamp() * 1000) if isinstance(created, datetime) else 0
+        lot = lot_size(config.get("hyperParameters") or {})
+        events, cursor = observed(self._call, function_of(grader.get("lambdaArn")), begin, cursor, lot, final=final)
         if final:
             found = self._files(str((job.get("outputDataConfig") or {}).get("s3Uri") or ""))
             events += _told(found[cursor.rows :], cursor.rows, job)
             cursor = cursor.model_copy(update={"rows": max(cursor.rows, len(found))})
         return EventPage(events=events, cursor=cursor.text() if events or after is not None else None)
-
-    def _lines(self, function: str, cursor: Cursor, created: Any) -> tuple[list[Graded], bool]:
-        """The grader's log since the cursor, oldest first, and whether it was read to its end."""
-        begin = cursor.since or (int(created.timestamp() * 1000) if isinstance(created, datetime) else 0)
-        arguments: JsonDict = {"logGroupName": f"/aws/lambda/{function}", "startTime": begin}
-        found: list[Graded] = []
-        for _ in range(_MOST_PAGES if function else 0):
-            try:
-                page = self._call(
-                    "reading the grader's log", "logs", "filter_log_events", wants=("events",), **arguments
-                )
-            except PlatformError as error:
-                if error.code == "ResourceNotFoundException":  # nothing was graded yet
-                    break
-                raise
-            found += [graded(int(event["timestamp"]), str(event["message"])) for event in page["events"]]
-            if not page.get("nextToken"):
-                break
-            arguments["nextToken"] = page["nextToken"]
-        else:
-            return sorted(found, key=lambda line: line.at), not function
-        return sorted(found, key=lambda line: line.at), True
 
     def _files(self, address: str) -> list[tuple[int, dict[str, float]]]:
         """Steps of all metric files under a job's output, in the order of the files' names."""
@@ -82,13 +58,6 @@ class Story:
             file = self._call("reading a metric file", "s3", "get_object", Bucket=place[1], Key=name)
             found += steps_of(self._clients.content(file["Body"], "reading a metric file").decode("utf-8", "replace"))
         return found
-
-
-def _function(config: JsonDict) -> str:
-    """The grader's function without version: what its log is called by."""
-    arn = ((config.get("graderConfig") or {}).get("lambdaGrader") or {}).get("lambdaArn", "")
-    parts = str(arn).split(":")
-    return parts[6] if len(parts) > 6 else ""
 
 
 def _told(steps: list[tuple[int, dict[str, float]]], first: int, job: JsonDict) -> list[TrainingEvent]:

@@ -31,17 +31,19 @@ _COLUMNS = {
     "actor/entropy": "entropy",
 }
 _STEPS = ("step", "step_number", "global_step", "training/global_step")
-_CURSOR = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)\Z")
+_CURSOR = re.compile(r"(\d+)\.(\d+)\.(\d+)\.(\d+)(!?)\Z")
 
 
 class Cursor(Value):
     """How far a job's story was read: ``lots`` told; the log from ``since`` (epoch ms) on, without the ``seen`` lines
-    of that millisecond that were counted; ``rows`` of its metric files."""
+    of that millisecond that were counted; ``rows`` of its metric files. ``refused``: it was said that the log may not
+    be read."""
 
     lots: int = 0
     since: int = 0
     seen: int = 0
     rows: int = 0
+    refused: bool = False
 
     @classmethod
     def of(cls, text: str | None) -> Cursor:
@@ -49,11 +51,11 @@ class Cursor(Value):
         found = _CURSOR.match(text or "0.0.0.0")
         if found is None:
             raise PlatformError("This is no place in a job's events to go on from.", status=400)
-        lots, since, seen, rows = map(int, found.groups())
-        return cls(lots=lots, since=since, seen=seen, rows=rows)
+        lots, since, seen, rows = map(int, found.groups()[:4])
+        return cls(lots=lots, since=since, seen=seen, rows=rows, refused=bool(found[5]))
 
     def text(self) -> str:
-        return f"{self.lots}.{self.since}.{self.seen}.{self.rows}"
+        return f"{self.lots}.{self.since}.{self.seen}.{self.rows}{'!' if self.refused else ''}"
 
 
 class Graded(Value):

@@ -58,6 +58,8 @@ class PlatformContract:
     checkpoints = True
     checkpoint_curve: frozenset[str] = frozenset({"train_reward", "valid_reward"})
     counted_steps = True
+    #: How events begin that come from a second source, which has an order and steps of its own; '' where there is none.
+    beside = ""
     #: What no deployment is called.
     no_deployment = "ft:nothing"
     #: Hyperparameters of a run of some hundred milliseconds, of one that lasts until it is cancelled.
@@ -227,6 +229,10 @@ class PlatformContract:
         self.finished(platform, first)
         assert platform.start_training(request) == first
 
+    def by_source(self, events: list[TrainingEvent]) -> tuple[list[TrainingEvent], list[TrainingEvent]]:
+        beside = [event for event in events if self.beside and event.id.startswith(self.beside)]
+        return [event for event in events if event not in beside], beside
+
     def test_events_come_in_order_and_none_twice(self, platform: Platform, request_for) -> None:
         handle = platform.start_training(request_for())
         seen: list[TrainingEvent] = []
@@ -236,11 +242,14 @@ class PlatformContract:
             final = platform.training(handle).state.final
             page = platform.events(handle, cursor)
             seen, cursor = [*seen, *page.events], page.cursor
-        assert seen == platform.events(handle).events
         assert len({event.id for event in seen}) == len(seen)
-        steps = [event.step for event in seen if event.metrics]
+        (own, beside), at_once = self.by_source(seen), self.by_source(platform.events(handle).events)
+        assert (own, beside) == at_once
+        assert bool(beside) == bool(self.beside)
+        steps = [event.step for event in own if event.metrics]
         assert steps == sorted(set(steps))
-        (total,) = {event.total_steps for event in seen if event.metrics}
+        assert [event.step for event in beside] == list(range(1, len(beside) + 1))
+        (total,) = {event.total_steps for event in own if event.metrics}
         assert steps[-1] > 0
         assert total >= steps[-1] if self.counted_steps else total is None
         assert platform.events(handle, cursor).events == []

@@ -15,7 +15,7 @@ from rft_project.platforms.types import DeployRequest, Handle
 from tests.emulators import mantle
 from tests.emulators.mantle import Fault, MantleEmulator
 from tests.engine.process import EXACT
-from tests.platforms.contract import PlatformContract, prompted
+from tests.platforms.contract import MULTI, PlatformContract, prompted
 
 JOBS, FILES = "/fine_tuning/jobs", "/files"
 PYTHON = {"type": "python", "name": "p", "source": "def grade(sample, item):\n    raise ValueError('broken')\n"}
@@ -53,6 +53,7 @@ class TestBedrockOpenAI(PlatformContract):
     embeds = False
     curve = frozenset({"train_reward", "answer_tokens", "entropy"})
     checkpoint_curve = frozenset({"train_reward"})
+    beside = "observed-"
 
     @pytest.fixture
     def credentials(self, emulator: MantleEmulator) -> dict[str, Any]:
@@ -182,6 +183,39 @@ class TestBedrockOpenAI(PlatformContract):
         published = emulator.aws.policies[emulator.aws.key]
         allowed = {action for statement in published["Statement"] for action in statement["Action"]}
         assert emulator.aws.needed[emulator.aws.key] == allowed - {"lambda:PublishVersion", "lambda:UpdateFunctionCode"}
+
+    def test_the_graders_own_log_tells_the_reward_of_each_part(self, platform, emulator, request_for) -> None:
+        handle = platform.start_training(request_for(grader=MULTI))
+        self.finished(platform, handle)
+        events = platform.events(handle).events
+        observed = [event for event in events if event.id.startswith("observed-")]
+        assert all(
+            set(event.metrics) == {"observed_reward", "observed_reward:exact", "observed_reward:near", "errors"}
+            for event in observed
+        )
+        curve = [event.metrics["observed_reward"] for event in observed]
+        assert curve[-1] > curve[0]
+        assert {"train_reward", "answer_tokens", "entropy"} in [set(e.metrics) for e in events if e not in observed]
+
+    def test_a_log_that_may_not_be_read_is_said_once_and_training_goes_on(
+        self, platform, emulator, request_for, monkeypatch
+    ) -> None:
+        handle = platform.start_training(request_for())
+        self.finished(platform, handle)
+        allowed = emulator.aws.policies[emulator.aws.key]
+        denied = [one for one in allowed["Statement"] if one["Action"] != ["logs:FilterLogEvents"]]
+        assert len(denied) == len(allowed["Statement"]) - 1
+        monkeypatch.setitem(emulator.aws.policies, emulator.aws.key, {**allowed, "Statement": denied})
+        page = platform.events(handle)
+        said = [event for event in page.events if event.level == "warn"]
+        assert [event.id for event in said] == ["observed-refused"]
+        assert said[0].message.startswith("The grader's own log can't be read, so the rewards it gave are not shown")
+        assert any("train_reward" in event.metrics for event in page.events)
+        again = platform.events(handle, page.cursor)
+        assert (again.events, again.cursor) == ([], page.cursor)
+        monkeypatch.setitem(emulator.aws.policies, emulator.aws.key, allowed)
+        later = platform.events(handle, page.cursor)
+        assert {event.step for event in later.events} == set(range(1, len(later.events) + 1))
 
     def test_a_missing_right_of_the_keys_owner_is_said(self, platform, emulator, request_for, monkeypatch) -> None:
         only = {"Effect": "Allow", "Action": ["bedrock-mantle:CallWithBearerToken"], "Resource": "*"}
