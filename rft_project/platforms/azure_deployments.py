@@ -25,8 +25,8 @@ FRESH = 60.0
 SKU, CAPACITY, FORMAT = "GlobalStandard", 100, "OpenAI"
 #: Version of every tuned model.
 _VERSION = "1"
-#: Stands in the id of every tuned model.
-_TUNED = ".ft-"
+#: Stands in the id of every tuned model, and at the beginning of a checkpoint's.
+_TUNED, _CHECKPOINT = ".ft-", "ftchkpt-"
 #: A base model's id on the data plane; the management API has its date as the version.
 _DATED = re.compile(r"(.+)-(\d{4}-\d{2}-\d{2})")
 _STATES = {
@@ -100,7 +100,7 @@ class Deployed:
             raise PlatformError(sentence, retryable=True, code=error.code, status=error.status) from error
         name = model if len(model) <= azure_checks.LONGEST_DEPLOYMENT else "<name>"
         way_out = "deploy it once, or enter the name of its deployment in the connection."
-        if _TUNED in model:
+        if _TUNED in model or model.startswith(_CHECKPOINT):
             way_out = "deploy the tuned model first; where it is, enter the name of its deployment in the connection."
         raise PlatformError(
             f"Azure answers through deployments only, and none is known for {model}: {way_out}",

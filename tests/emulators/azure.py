@@ -58,6 +58,7 @@ class AzureEmulator(FineTuningEmulator):
     trainable: ClassVar[tuple[str, ...]] = (TRAINABLE, GPT5)
     job_fields: ClassVar[frozenset[str]] = FineTuningEmulator.job_fields | {"trainingType"}
     least_rows: ClassVar[int] = 10
+    digits: ClassVar[int] = 32
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -68,7 +69,7 @@ class AzureEmulator(FineTuningEmulator):
         self.identity = uuid.uuid4().hex
         #: Tokens that were handed out, each with its audience.
         self.tokens: dict[str, str] = {}
-        self.arm = ManagementApi(serves=lambda model: model in self.models, tuned=lambda model: ".ft-" in model)
+        self.arm = ManagementApi(serves=lambda model: model in self.models, tuned=_is_tuned)
         for name in (TRAINABLE, GPT5, CHAT, EMBEDDING):
             abilities = {"fine_tune": name in self.trainable, "inference": True, "chat_completion": name != EMBEDDING}
             about = {"id": name, "object": "model", "created": 1, "owned_by": "system", "capabilities": abilities}
@@ -174,8 +175,10 @@ class AzureEmulator(FineTuningEmulator):
     # Training
 
     def tuned_name(self, job: Json, ending: str = "") -> str:
+        if ending:  # a checkpoint's
+            return f"ftchkpt-{uuid.uuid4().hex}"
         suffix = f"-{job['user_provided_suffix']}" if job["user_provided_suffix"] else ""
-        return f"{job['model']}.ft-{job['id'].removeprefix('ftjob-')}{suffix}{ending}"
+        return f"{job['model']}.ft-{job['id'].removeprefix('ftjob-')}{suffix}"
 
     def create_job(self, body: Json) -> Json:
         if body.get("trainingType", "standard") not in _TRAINING_TYPES:
@@ -240,6 +243,10 @@ class AzureEmulator(FineTuningEmulator):
             job["status"] = "pausing"
             self.tell(job, LIMIT, level="warn")
         return super()._goes_on(job, lesson)
+
+
+def _is_tuned(model: str) -> bool:
+    return ".ft-" in model or model.startswith("ftchkpt-")
 
 
 def running(**options: Any) -> AbstractContextManager[AzureEmulator]:

@@ -63,6 +63,8 @@ class FineTuningEmulator(Emulator):
         "model", "training_file", "validation_file", "method", "suffix", "seed", "metadata", "integrations",
     })  # fmt: skip
     least_rows: ClassVar[int] = 1
+    #: Characters of a job's id behind its beginning.
+    digits: ClassVar[int] = 22
     #: Checkpoints that are kept, those with the best validation reward.
     kept: ClassVar[int] = 3
 
@@ -202,7 +204,7 @@ class FineTuningEmulator(Emulator):
         method = self.checked_method(body)
         check_extras(body)
         job = {
-            "id": f"ftjob-{uuid.uuid4().hex[:22]}", "object": "fine_tuning.job", "created_at": now(),
+            "id": f"ftjob-{uuid.uuid4().hex[: self.digits]}", "object": "fine_tuning.job", "created_at": now(),
             "finished_at": None, "estimated_finish": None, "model": body["model"], "fine_tuned_model": None,
             "status": "validating_files", "error": None, "organization_id": "org-emulated",
             "training_file": body["training_file"], "validation_file": body["validation_file"], "result_files": [],

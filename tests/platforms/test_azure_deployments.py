@@ -295,6 +295,8 @@ class TestByHand:
         with pytest.raises(PlatformError, match="deploy the tuned model first") as refusal:
             platform.sample(_question(TUNED))
         assert TUNED in str(refusal.value)
+        with pytest.raises(PlatformError, match="deploy the tuned model first"):
+            platform.sample(_question(f"ftchkpt-{'0' * 32}"))
         fresh = build("azure", emulator.credentials)
         fresh.deploy(wanted())
         assert fresh.sample(_question(TUNED)).answers
