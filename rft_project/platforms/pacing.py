@@ -180,7 +180,7 @@ class ConnectionPace:
         pause = min(wait or 0.0, LONGEST)
         readings = readings_of(headers) if sent.counted else {}
         with self._lock:
-            if refused:
+            if sent.counted and refused:
                 self._window.refused(sent.at, now)
             elif sent.counted:
                 self._window.answered(now, self._in_flight)
@@ -188,7 +188,7 @@ class ConnectionPace:
                 if name not in self._seen or sent.at >= self._seen[name][0]:
                     self._seen[name] = (sent.at, reading)
             self._paused_until = max(self._paused_until, now + pause)
-            tell = bool(pause) or (sent.counted and not self._heard_lately(now))
+            tell = bool(pause) or (sent.counted and not self._heard_within(_OLD / 2, now))
         if tell:
             with suppress(NotYet):  # the answer is there; what it told is told again with the next
                 self._exchange(pause=pause, heard=sent.counted and status < 500)
@@ -240,12 +240,12 @@ class ConnectionPace:
 
     def _place(self, now: float) -> bool:
         """Whether one more may be in flight."""
-        if self._alone_first and not self._heard_lately(now):
+        if self._alone_first and not self._heard_within(_OLD, now):
             return self._in_flight == 0
         return self._in_flight < self._window.size
 
-    def _heard_lately(self, now: float) -> bool:
-        return now - self._heard_at < _OLD
+    def _heard_within(self, seconds: float, now: float) -> bool:
+        return now - self._heard_at < seconds
 
     def _enough(self, ticket: _Ticket, now: float) -> bool:
         if not self._limited:

@@ -175,6 +175,19 @@ def test_managing_calls_take_no_share_of_the_limits(paced: Any) -> None:
     assert 10 < (full.value.retry_after or 0) < 70
 
 
+def test_a_busy_service_beside_does_not_slow_the_asking(paced: Any) -> None:
+    platform, model, emulator = paced("openai", None)
+    platform.sample(ask(model, 0))
+    emulator.faults += [Fault("GET", "/models", 503) for _ in range(6)]
+    for _ in range(6):
+        with pytest.raises(PlatformError):
+            platform.check()
+    limits = emulator.limits = Limits()
+    emulator.latency = 0.3
+    ask_all(platform, model, range(START))
+    assert limits.most_at_once == START
+
+
 def test_stopping_ends_a_wait_at_once(paced: Any) -> None:
     platform, model, _ = paced("openai", Limits(requests_per_minute=4, window=20.0))
     stop, answers = threading.Event(), []

@@ -204,7 +204,7 @@ class Simulated:
             self.answers += told.admitted
 
 
-@hypothesis(max_examples=12, deadline=None)
+@hypothesis(max_examples=6, deadline=None)
 @given(
     st.sampled_from([{"requests_per_minute": 60.0}, {"tokens_per_minute": 30_000.0}, {"requests_per_minute": 400.0}]),
     st.sampled_from([4.0, 60.0]),
