@@ -77,6 +77,8 @@ class TestBedrockOpenAI(PlatformContract):
         function = job["method"]["reinforcement"]["grader"]["lambda"]["function"]
         assert function.startswith("arn:aws:lambda:us-west-2:123456789012:function:rft-")
         assert function.endswith(":1")
+        told = platform.training(handle).raw["method"]["reinforcement"]["grader"]  # a string check, to the SDK's types
+        assert told == {"type": "lambda", "lambda": {"function": function}}
         assert job["method"]["reinforcement"]["hyperparameters"] == {"n_epochs": 1, "learning_rate_multiplier": 0.5}
         first = json.loads(emulator.files[job["training_file"]][1].splitlines()[0])
         assert (first["id"], first["messages"][0]["role"]) == ("train-1", "system")
