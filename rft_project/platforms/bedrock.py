@@ -34,7 +34,7 @@ from .bedrock_values import (
     training_status,
 )
 from .errors import NotSupported, PlatformError
-from .journal import UNKEPT, Journal, Send
+from .journal import UNKEPT, Journal, Send, taken
 from .lambda_grader import LambdaGrader, asks_a_judge
 from .pacing import UNPACED, Pace, Permit
 from .types import Capabilities, Checkpoint, EventPage, Handle, JsonDict, ModelInfo, TrainingRequest, TrainingStatus
@@ -213,10 +213,9 @@ class BedrockPlatform(BedrockAsking, BedrockDeployments):
         try:
             made = self._call(doing, "bedrock", operation, spending=True, wants=("jobArn",), **arguments)
         except PlatformError as error:
-            found = self._jobs_with(key) if error.code == "ConflictException" else []
-            if not found:
+            if error.code != "ConflictException":
                 raise
-            return found[0]
+            return taken(error, lambda: self._jobs_with(key))
         return str(made["jobArn"])
 
     def _uploaded(self, key: str, part: str, content: bytes, journal: Journal) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .bedrock_values import deployment_name, deployment_status, short
 from .errors import PlatformError
-from .journal import UNKEPT, Journal, Send
+from .journal import UNKEPT, Journal, Send, taken
 from .types import DeploymentStatus, DeployRequest, Handle, State
 
 _ARN = "customModelDeploymentArn"
@@ -68,10 +68,9 @@ class BedrockDeployments:
                 tags=[{"key": "app", "value": "rft-studio"}],
             )
         except PlatformError as error:
-            found = self._called(name) if error.code in ("ConflictException", "ResourceInUseException") else []
-            if not found:
+            if error.code not in ("ConflictException", "ResourceInUseException"):
                 raise
-            return found[0]
+            return taken(error, lambda: self._called(name))
         return str(made[_ARN])
 
     def _called(self, name: str) -> list[str]:

@@ -64,4 +64,13 @@ def looked_up(find: Find) -> list[str]:
         return []
 
 
+def taken(refusal: PlatformError, find: Find) -> str:
+    """The id of what has the name that a call was refused for, where the name is the intent's own: an earlier call made
+    it. Raises Unknown where it does not show yet."""
+    found = looked_up(find)
+    if not found:
+        raise Unknown(str(refusal), retryable=True, code=refusal.code, status=refusal.status) from refusal
+    return found[0]
+
+
 UNKEPT: Journal = Unkept()

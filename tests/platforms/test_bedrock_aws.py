@@ -217,6 +217,18 @@ class TestStarting:
         assert impatient.start_training(request) == impatient.find_training(request.key)
         assert len(emulator.jobs) == 1
 
+    def test_a_name_that_is_taken_says_that_it_was_started(self, platform, emulator, request_for) -> None:
+        """Though the job does not show yet: nothing else has a name made of the key."""
+        request = request_for()
+        handle = platform.start_training(request)
+        other = request.model_copy(update={"hyperparameters": {**SHORT, "epochCount": 2}})
+        emulator.faults += [Fault("GET", JOBS, 404) for _ in range(3)]
+        with pytest.raises(Unknown, match="The clientRequestToken was used with other parameters"):
+            platform.start_training(other)
+        emulator.faults[:] = [Fault("GET", JOBS, 404)]
+        assert platform.start_training(other) == handle
+        assert list(emulator.jobs) == [handle.id]
+
     def test_an_upload_that_hangs_is_found(self, emulator, request_for) -> None:
         impatient = BedrockPlatform(BedrockPlatform.credentials.model_validate(emulator.credentials), call_timeout=0.5)
         emulator.faults += [Fault("PUT", "/rft-", "hang", seconds=2.0)]
@@ -342,6 +354,15 @@ class TestDeploying:
             except PlatformError as error:
                 assert error.retryable
         assert platform.deploy(request) == handle
+        assert list(emulator.deployments) == [handle.id]
+
+    def test_a_name_that_is_taken_says_that_it_was_made(self, platform, emulator, models) -> None:
+        handle = platform.deploy(DeployRequest(key="taken", model=models[0]))
+        emulator.faults += [Fault("GET", DEPLOYMENTS, 404) for _ in range(3)]
+        with pytest.raises(Unknown, match=r"The deployment name is in use\."):
+            platform.deploy(DeployRequest(key="taken", model=models[0]))
+        emulator.faults.clear()
+        assert platform.deploy(DeployRequest(key="taken", model=models[0])) == handle
         assert list(emulator.deployments) == [handle.id]
 
     def test_it_answers_once_it_is_active(self, platform, emulator, models) -> None:
