@@ -50,6 +50,8 @@ class AwsForm(CredentialsForm):
         "base_url": "Write the address as https://host/path.",
     }
 
+    WAYS = _OF
+
     region = text("Region", "Such as us-east-1. Not every region trains every model.", most=40, required=True)
     sign_in = forms.ChoiceField(
         label="Sign in with",
@@ -104,6 +106,7 @@ class AwsForm(CredentialsForm):
 
 class BedrockForm(AwsForm):
     kind = "bedrock"
+    NEEDED = ("access_key_id", "secret_access_key", "profile")
     GROUPS = (
         _REGION,
         _ACCESS,

@@ -46,6 +46,10 @@ class CredentialsForm(forms.Form):
     GROUPS: tuple[Group, ...]
     #: What the adapter's refusal of a field means in words, where the adapter itself says it in signs.
     SHAPES: dict[str, str] = {}
+    #: Fields that belong to one way to sign in: the page shows those of the way that is chosen.
+    WAYS: dict[str, tuple[str, ...]] = {}
+    #: Fields of a way that can't do without them, so that none of them is called optional.
+    NEEDED: tuple[str, ...] = ()
     #: Fields that are not credentials.
     ABOUT = ("workspace", "name", SIGN_IN)
 
@@ -67,6 +71,11 @@ class CredentialsForm(forms.Form):
             del self.fields["workspace"]
         if not workspaces:
             del self.fields["name"]
+        for way, names in self.WAYS.items():
+            for name in names:
+                self.fields[name].widget.attrs["data-way"] = way
+        for name in self.NEEDED:
+            self.fields[name].initial = ""
         for name, field in self.fields.items():
             if not isinstance(field.widget, forms.RadioSelect):
                 field.widget.attrs["class"] = "input"

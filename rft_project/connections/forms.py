@@ -66,6 +66,8 @@ class CompatibleForm(CredentialsForm):
 
 class AzureForm(CredentialsForm):
     kind = "azure"
+    WAYS = {"key": ("api_key",)}
+    NEEDED = ("api_key",)
     GROUPS = (
         Group(
             "Resource", "Azure OpenAI or a Foundry project, in a region that trains the model you want.", ("endpoint",)
@@ -109,7 +111,7 @@ class AzureForm(CredentialsForm):
         required=False,
         widget=forms.RadioSelect,
     )
-    api_key = key("API key", "Where you sign in with one. After saving, only its end is shown.", required=False)
+    api_key = key("API key", "Kept encrypted. After saving, only its last four characters are shown.", required=False)
     subscription = text("Subscription", "Its id.", most=36)
     resource_group = text("Resource group", most=90)
     account = text("Account", "The name of the Foundry or Azure OpenAI resource.", most=64)

@@ -10,7 +10,8 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from rft_project.connections.access import owns
-from rft_project.connections.models import Workspace
+from rft_project.connections.models import Connection, Workspace
+from rft_project.connections.services import is_emulated
 from rft_project.platforms import PLATFORMS
 from rft_project.platforms.catalogue import entry
 from rft_project.spreadsheets import guarded
@@ -47,7 +48,10 @@ def meter(workspace: Workspace, about: str = "") -> Meter:
 
 @dataclass(frozen=True)
 class SpendingPanel:
-    """One workspace's month. ``by``: (name, calls, tokens, USD) by subject and by purpose, dearest first."""
+    """One workspace's month. ``by``: (name, calls, tokens, USD) by subject and by purpose, dearest first.
+
+    ``emulated``: the names of the connections among them where nothing is real.
+    """
 
     workspace: Workspace
     owned: bool
@@ -55,6 +59,7 @@ class SpendingPanel:
     subjects: list[dict[str, Any]]
     purposes: list[dict[str, Any]]
     latest: list[Expense]
+    emulated: list[str]
 
 
 def spending_panels(user: Any) -> list[SpendingPanel]:
@@ -64,7 +69,10 @@ def spending_panels(user: Any) -> list[SpendingPanel]:
         purposes = [{**line, "name": Purpose(line["purpose"]).label} for line in _by(rows, "purpose")]
         subjects = [{**line, "name": line["subject"]} for line in _by(rows, "about", "subject")]
         latest = list(rows.order_by("-at")[:LATEST])
-        found.append(SpendingPanel(workspace, owns(user, workspace), meter(workspace), subjects, purposes, latest))
+        used = Connection.objects.filter(pk__in=rows.values("connection").distinct()).order_by("name")
+        emulated = [connection.name for connection in used if is_emulated(connection)]
+        owned = owns(user, workspace)
+        found.append(SpendingPanel(workspace, owned, meter(workspace), subjects, purposes, latest, emulated))
     return found
 
 

@@ -42,6 +42,8 @@ class Reply:
 #: How a prompt lists the answers it wants, and how strongly a word of an example leads to its answer.
 _LISTED = re.compile(r"one of:?\s*([^.\n]+)")
 _LEANING = 0.6
+#: A prompt of more words than these moves the chances of an answer no further than one of so many.
+_WORDS = 5
 #: What an untrained model says.
 UNSURE = Reply("I am not sure.")
 
@@ -52,6 +54,7 @@ class Policy:
 
     replies: list[Reply]
     weights: dict[str, list[float]] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
 
     def chances(self, words: Sequence[str]) -> list[float]:
         rows = [self.weights[word] for word in words if word in self.weights]
@@ -69,18 +72,27 @@ class Policy:
         return dice.choices(range(len(self.replies)), self.chances(words), k=count)
 
     def learn(self, words: Sequence[str], chosen: Sequence[int], rewards: Sequence[float], rate: float) -> None:
-        """REINFORCE with the mean of the group as baseline: the pulls on replies that were not drawn add up to 0."""
+        """REINFORCE with the mean of the group as baseline: the pulls on replies that were not drawn add up to 0.
+
+        The more often a word was learned from, the less it is moved: without that the words all prompts share settle
+        on one reply before those that tell prompts apart have said anything.
+        """
         mean = sum(rewards) / len(rewards)
-        for index, reward in zip(chosen, rewards, strict=True):
-            for word in words:
-                self.weights.setdefault(word, [0.0] * len(self.replies))[index] += rate * (reward - mean)
+        if max(rewards) == min(rewards):
+            return
+        self.seen.update(words)
+        step = rate * min(1.0, _WORDS / len(words))
+        for word in words:
+            row, pull = self.weights.setdefault(word, [0.0] * len(self.replies)), step / math.sqrt(self.seen[word])
+            for index, reward in zip(chosen, rewards, strict=True):
+                row[index] += pull * (reward - mean)
 
     def lean(self, words: Sequence[str], reply: Reply, pull: float) -> None:
         for word in words:
             self.weights.setdefault(word, [0.0] * len(self.replies))[self.replies.index(reply)] += pull
 
     def copy(self) -> Policy:
-        return Policy(self.replies, {word: list(row) for word, row in self.weights.items()})
+        return Policy(self.replies, {word: list(row) for word, row in self.weights.items()}, self.seen.copy())
 
 
 def guessing(messages: list[Json]) -> Policy:
@@ -110,12 +122,14 @@ def words_of(messages: list[Json]) -> list[str]:
 def replies_for(rows: list[Json], schema: Json | None = None) -> list[Reply]:
     """What a policy trained on ``rows`` may answer, the most frequent first after the unsure one.
 
-    Short texts among the rows' own fields; tool calls, and a bare call of each tool; with ``schema`` (of a
-    ``response_format``) the JSON objects its properties and the rows' fields of the same names make.
+    Short texts among the rows' own fields, but not what the user wrote; tool calls, and a bare call of each tool;
+    with ``schema`` (of a ``response_format``) the JSON objects its properties and the rows' fields of the same names
+    make.
     """
     counts: Counter[Reply] = Counter()
     for row in rows:
-        fields = {key: value for key, value in row.items() if key not in ("messages", "tools")}
+        asked = [message.get("content") for message in row.get("messages", []) if message.get("role") == "user"]
+        fields = {key: value for key, value in row.items() if key not in ("messages", "tools") and value not in asked}
         counts.update(_as_reply(value) for value in fields.values() if _answerable(value))
         counts.update(Reply(calls=((name, "{}"),)) for name in _tool_names(row))
         made = _structured(fields, schema) if schema is not None else None

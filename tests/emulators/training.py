@@ -21,7 +21,7 @@ Grade = Callable[[Sequence[Pair]], list[GraderResult]]
 SAMPLES = 8
 STEPS = 12
 EVERY = 4
-RATE = 0.5
+RATE = 1.0
 
 
 @dataclass(frozen=True)

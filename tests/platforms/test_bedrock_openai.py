@@ -48,7 +48,7 @@ class TestBedrockOpenAI(PlatformContract):
     kind = "bedrock_openai"
     model = mantle.TRAINABLE
     base = mantle.TRAINABLE
-    short = {"n_epochs": 4, "batch_size": 12, "learning_rate_multiplier": 0.2}
+    short = {"n_epochs": 4, "batch_size": 12, "learning_rate_multiplier": 0.5}
     long = {"n_epochs": 200, "batch_size": 4}
     embeds = False
     curve = frozenset({"train_reward", "answer_tokens", "entropy"})

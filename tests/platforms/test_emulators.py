@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import openai as sdk
 import pytest
 
+from datasets_app.sample import LABELS, SMALL_PATH
+from graders_app.core.evaluate import GraderResult, Pair
 from rft_project.platforms import build
 from rft_project.platforms.types import SampleRequest
 from tests.emulators import openai, table
 from tests.emulators.limits import Limits, span
 from tests.emulators.openai import OpenAIEmulator
-from tests.emulators.policy import UNSURE, Reply, guessing, replies_for
+from tests.emulators.policy import UNSURE, Policy, Reply, guessing, replies_for
+from tests.emulators.training import Lesson, Settings
 from tests.engine.process import EXACT, rows
 
 
@@ -196,6 +200,28 @@ def test_answers_come_from_the_rows_themselves() -> None:
         Reply(calls=(("open_ticket", '{"team": "billing"}'),)),
         Reply(calls=(("open_ticket", "{}"),)),
     ]
+
+
+def test_what_the_user_wrote_is_no_answer_and_long_prompts_are_learned_from() -> None:
+    """As rows of the sample look: the last message again beside the label, and words that all of them share."""
+    given = []
+    for line in SMALL_PATH.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        messages = record["input"]["messages"]
+        label = record["metadata"]["label"]
+        given.append({"messages": messages, "user_message": messages[-1]["content"], "reference_answer": label})
+    replies = replies_for(given)
+    assert {reply.text for reply in replies} == {UNSURE.text, *LABELS}
+    lesson = Lesson(Policy(replies), given[::2], given[1::2], Settings.of({"n_epochs": 20}, 30), seed=0)
+    scores = []
+    while not lesson.done:
+        step = lesson.step(_hits)
+        scores.append(sum(result.reward or 0.0 for result in step.train) / len(step.train))
+    assert sum(scores[-3:]) / 3 > sum(scores[:3]) / 3 + 0.3
+
+
+def _hits(pairs: Sequence[Pair]) -> list[GraderResult]:
+    return [GraderResult(reward=float(sample["output_text"] == item["reference_answer"])) for sample, item in pairs]
 
 
 def test_an_untrained_model_chooses_among_what_its_prompt_lists() -> None:

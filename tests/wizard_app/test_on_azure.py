@@ -91,7 +91,7 @@ def test_a_tuned_model_is_deployed_and_then_compared(
     page = client.get(made.get_absolute_url()).content.decode()
     assert f"model=&quot;{name}&quot;" in page
     assert "openai/v1" in page
-    assert "$1.70 an hour while it stands" in page
+    assert "1.70\xa0USD an hour while it stands" in page
     compared = azure_run.steps.get(step=flow.RESULTS).summary  # answers are drawn anew, so how it ends is left open
     assert compared["outcome"]["overall"]["prompts"] == azure_run.snapshot.items.filter(part="valid").count()
     client.post(reverse("wizard:do_undeploy", args=[azure_run.pk, made.pk]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db.models import Max
+
 from datasets_app.consent import about_snapshot, refuse_unasked
 from datasets_app.core.records import clean_text
 from graders_app.core.compiling import HOSTED, lambda_zip, openai_document
@@ -199,8 +201,9 @@ def _look(ctx: JobContext, run: RFTJob, platform: Platform) -> TrainingStatus:
         # Platforms keep the last or best few only, and never change one they made.
         run.checkpoints.exclude(remote_id__in=[checkpoint.remote_id for checkpoint in checkpoints]).delete()
         Checkpoint.objects.bulk_create(checkpoints, ignore_conflicts=True)
-    if status.total_steps:
-        ctx.progress.begin("Training", done=status.step or 0, total=status.total_steps)
+    step = status.step or run.metrics.aggregate(last=Max("step"))["last"] or 0
+    if step or status.total_steps:  # some platforms say neither: then the steps seen so far are counted
+        ctx.progress.begin("Training", done=step, total=status.total_steps)
     ctx.check()
     return status
 

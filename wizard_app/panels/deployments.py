@@ -11,6 +11,7 @@ from rft_project.connections.services import calling_address, is_emulated
 from rft_project.jobs.models import Job
 from rft_project.money.prices import priced
 from rft_project.platforms.errors import PlatformError
+from rft_project.web.text import dollars
 from wizard_app import flow
 from wizard_app.attempts import as_trained
 from wizard_app.deploying import base_info, deployable, promotable
@@ -118,7 +119,7 @@ def hosting_of(connection: Connection, model: str, base: str) -> str:
         return "Whether it costs anything while nobody asks it is not known: look at the platform's prices."
     if price == 0:
         return "Nothing while nobody asks it."
-    return f"${price:,.2f} an hour while it stands, asked or not."
+    return f"{dollars(price)} an hour while it stands, asked or not."
 
 
 def _until(run: RFTJob, today: date | None = None) -> tuple[str, str]:

@@ -101,13 +101,16 @@ class TrainingPanel:
         return self.last("answer_tokens")
 
     @property
-    def baseline(self) -> float | None:
-        points = self.series.get("valid_reward")
-        return points[0][1] if points and points[0][0] == 0 else None
+    def gain(self) -> float | None:
+        """Over the first validation, once there is another one or the first was the base model's."""
+        points = self.series.get("valid_reward", [])
+        return points[-1][1] - points[0][1] if len(points) > 1 or points and points[0][0] == 0 else None
 
     @property
-    def gain(self) -> float | None:
-        return self.valid - self.baseline if self.valid is not None and self.baseline is not None else None
+    def since(self) -> str:
+        """What ``gain`` is measured from: not every platform validates before its first step."""
+        points = self.series.get("valid_reward")
+        return f"since step {points[0][0]:,}" if points and points[0][0] else "over the base model"
 
     @property
     def lead(self) -> str:
