@@ -12,6 +12,7 @@ from rft_project.platforms.types import Bound, ModelInfo
 from rft_project.web.forms import StudioForm
 from wizard_app.core.answering import EFFORTS, form_of
 from wizard_app.core.splitting import DEFAULT_RATIO, MIN_VALIDATION
+from wizard_app.schemas import DryRunParams
 
 TYPED, LOGGED, SAMPLED = "typed", "logged", "sampled"  # whose answer is tried
 
@@ -71,7 +72,7 @@ class DryRunForm(StudioForm):
         label="Prompts",
         min_value=1,
         max_value=5000,
-        initial=100,
+        initial=DryRunParams.model_fields["size"].default,
         help_text="200 to 500 give firm numbers. With fewer training prompts all of them are asked.",
     )
     answers = forms.IntegerField(

@@ -82,7 +82,7 @@ class DryRunParams(Stored):
 
     connection: str
     model: str
-    size: int = Field(300, ge=1, le=5000)
+    size: int = Field(100, ge=1, le=5000)
     answers: int = Field(4, ge=1, le=64)
     temperature: float = Field(1.0, ge=0.0, le=2.0)
     max_tokens: int | None = Field(None, ge=1)

@@ -104,7 +104,7 @@ class TrainingPanel:
     def gain(self) -> float | None:
         """Over the first validation, once there is another one or the first was the base model's."""
         points = self.series.get("valid_reward", [])
-        return points[-1][1] - points[0][1] if len(points) > 1 or points and points[0][0] == 0 else None
+        return points[-1][1] - points[0][1] if len(points) > 1 or (points and points[0][0] == 0) else None
 
     @property
     def since(self) -> str:
