@@ -7,6 +7,7 @@ column of steps are read, whatever else they hold.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 
 from .aws import Clients
@@ -16,6 +17,8 @@ from .observed_rewards import Cursor, lot_size, steps_of
 from .types import EventPage, JsonDict, TrainingEvent
 
 _MOST_BYTES = 20_000_000
+#: Pages of a job's output that are looked through, of 1,000 files each.
+_MOST_PAGES = 20
 _S3 = re.compile(r"s3://([^/]+)/(.*)\Z")
 
 
@@ -47,10 +50,9 @@ class Story:
         place = _S3.match(address)
         if place is None:
             return []
-        page = self._call("looking for metric files", "s3", "list_objects_v2", Bucket=place[1], Prefix=place[2])
         names = [
             str(file["Key"])
-            for file in page.get("Contents", [])
+            for file in self._listed(place[1], place[2])
             if re.search(r"metrics[^/]*\.csv\Z", str(file["Key"])) and file["Size"] <= _MOST_BYTES
         ]
         found: list[tuple[int, dict[str, float]]] = []
@@ -58,6 +60,16 @@ class Story:
             file = self._call("reading a metric file", "s3", "get_object", Bucket=place[1], Key=name)
             found += steps_of(self._clients.content(file["Body"], "reading a metric file").decode("utf-8", "replace"))
         return found
+
+    def _listed(self, bucket: str, prefix: str) -> Iterator[JsonDict]:
+        more: JsonDict = {}
+        for _ in range(_MOST_PAGES):
+            arguments = {"Bucket": bucket, "Prefix": prefix, **more}
+            page = self._call("looking for metric files", "s3", "list_objects_v2", **arguments)
+            yield from page.get("Contents", [])
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
 
 
 def _told(steps: list[tuple[int, dict[str, float]]], first: int, job: JsonDict) -> list[TrainingEvent]:

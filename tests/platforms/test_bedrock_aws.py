@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from moto.backends import get_backend
 
 from graders_app.core.compiling import lambda_zip
 from rft_project.platforms import PlatformError, Unknown, build
@@ -282,6 +283,16 @@ class TestCourse:
             (1, {"train_reward": 0.25, "training_loss": 0.5}),
             (2, {"train_reward": 0.5}),
         ]
+
+    def test_a_metric_file_behind_a_thousand_others_is_found(self, platform, emulator, request_for) -> None:
+        emulator.metric_file = "step,critic/rewards/mean\n1,0.5\n"
+        handle = platform.start_training(request_for())
+        ended(platform, handle)
+        place = emulator.jobs[handle.id]["outputDataConfig"]["s3Uri"].partition(f"{emulator.account.bucket}/")[2]
+        store = get_backend("s3")[bedrock.ACCOUNT]["global"]
+        for number in range(1000):
+            store.put_object(emulator.account.bucket, f"{place}a/{number}", b"")
+        assert [event.step for event in platform.events(handle).events if event.id.startswith("file-")] == [1]
 
     def test_neither_the_trial_nor_validation_is_part_of_the_curve(self, platform, emulator, request_for) -> None:
         handle = platform.start_training(request_for())
