@@ -140,7 +140,7 @@ def test_a_job_that_was_started_before_its_model_closed_is_followed(
 
 
 def test_a_split_that_does_not_fit_is_refused_before_anything_is_sent(
-    graded_run: RFTJob, engine: Engine, owner: Any, settings: Any
+    graded_run: RFTJob, engine: Engine, owner: Any, settings: Any, client_of: Any
 ) -> None:
     with mantle.running() as emulator:
         settings.ALLOWED_PRIVATE_ENDPOINTS = [url.split("/")[2] for url in (emulator.url, emulator.aws.url)]
@@ -148,9 +148,18 @@ def test_a_split_that_does_not_fit_is_refused_before_anything_is_sent(
         connection = add(graded_run.workspace, "bedrock_openai", "Bedrock", given, by=None)
         sentence = "gpt-oss-20b takes no fewer than 100 rows to train on; this split has 42."
         found = chooser(graded_run, owner)
-        (card,) = [card for card in found.cards if card.title == "gpt-oss-20b"]
+        (card,) = [card for card in found.unfit if card.title == "gpt-oss-20b"]
         assert (card.facts[0].state, card.facts[0].title) == ("bad", sentence)
         assert (card.where, card.word, card.emulated) == ("Bedrock, Amazon Bedrock, open-weight models", "Open", True)
+        assert [one.title for one in found.cards] == ["SmolLM2 135M Instruct", "Classifier"]
+        assert found.mostly == "it takes no fewer than 100 rows to train on; this split has 42."
+        html = page_of(client_of(owner), graded_run)
+        assert re.search(r"<details><summary>2.models? that can't be trained with this split and grader", html)
+        assert html.index("that can't be trained with this split") < html.index(f'value="{card.value}"')
+        assert f"most often: {found.mostly}" in text(html)
+        graded_run.connection, graded_run.base_model = connection, mantle.TRAINABLE
+        again = chooser(graded_run, owner)  # the model of the last dry run is in sight whatever does not fit
+        assert ([one.title for one in again.cards if one.chosen], len(again.unfit)) == (["gpt-oss-20b"], 1)
         asked = list(emulator.requests)
         params = dry_run_params(graded_run, connection=str(connection.pk), model=mantle.TRAINABLE)
         with pytest.raises(services.Refused, match=sentence):

@@ -1,7 +1,8 @@
 """Reading a reward curve while it grows: warnings with their numbers, and the time left as a range. No I/O.
 
 A curve is ``{series name: [(step, value), …]}`` with the series names of the platform port: ``train_reward``,
-``valid_reward``, ``flat_share``, ``entropy``, ``answer_tokens``, ``reward:<component>``.
+``valid_reward``, ``flat_share``, ``entropy``, ``answer_tokens``, ``reward:<component>``,
+``observed_reward:<component>``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ COMPONENT_MOVE = 0.05  # rise of one component and fall of another
 FLAT_SHARE = 0.9  # of groups whose answers all get one reward
 FLAT_STEPS = 5
 COMPONENT = "reward:"
+OBSERVED = "observed_reward:"  # of the same, where the platform tells none and the grader's log does
 
 
 class CurveWarning(NamedTuple):
@@ -66,6 +68,12 @@ def eta(step: int, total: int, seconds_per_step: Sequence[float]) -> Eta | None:
         return None
     low, middle, high = (float(value) for value in np.percentile(recent, [25, 50, 75]))
     return Eta(left * min(low, 0.9 * middle), left * max(high, 1.1 * middle))
+
+
+def components(curve: Curve) -> dict[str, list[tuple[int, float]]]:
+    """Points of each part of the grader by its name: the platform's, else what the grader itself logged."""
+    prefix = COMPONENT if any(name.startswith(COMPONENT) for name in curve) else OBSERVED
+    return {name.removeprefix(prefix): _series(curve, name) for name in curve if name.startswith(prefix)}
 
 
 def _series(curve: Curve, name: str) -> list[tuple[int, float]]:
@@ -136,10 +144,9 @@ def _hacking(curve: Curve) -> CurveWarning | None:
     """The component that rose most while another fell."""
     moves = {}
     step = 0
-    for name in curve:
-        points = _series(curve, name)
-        if name.startswith(COMPONENT) and len(points) >= 2 * RECENT:
-            moves[name.removeprefix(COMPONENT)] = _mean(points[-RECENT:]) - _mean(points[:RECENT])
+    for name, points in components(curve).items():
+        if len(points) >= 2 * RECENT:
+            moves[name] = _mean(points[-RECENT:]) - _mean(points[:RECENT])
             step = max(step, points[-1][0])
     if len(moves) < 2:
         return None

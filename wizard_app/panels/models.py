@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -53,6 +54,11 @@ class ModelCard:
     chosen: bool = False
     emulated: bool = False
 
+    @property
+    def misfit(self) -> str:
+        """The worst that keeps it from training on this run, '' where nothing does."""
+        return next((fact.title for fact in self.facts if fact.state == "bad"), "")
+
 
 @dataclass(frozen=True)
 class PlatformCard:
@@ -68,11 +74,12 @@ class PlatformCard:
 
 @dataclass(frozen=True)
 class Chooser:
-    """``problems``: connections that could not be asked, each with the platform's words. ``thinkers``: models that can
-    be told how long to think, with the efforts they know; ``formed``: those whose answers can be of a set form, where
-    this run has a use for that."""
+    """``unfit``: models that do not take this run's split or grader. ``problems``: connections that could not be asked,
+    each with the platform's words. ``thinkers``: models that can be told how long to think, with the efforts they know;
+    ``formed``: those whose answers can be of a set form, where this run has a use for that."""
 
     cards: list[ModelCard]
+    unfit: list[ModelCard]
     closed: list[ModelCard]
     platforms: list[PlatformCard]
     problems: list[tuple[str, str]]
@@ -82,11 +89,17 @@ class Chooser:
     @property
     def blocked(self) -> str:
         """Why no model can be chosen, '' when one can."""
-        if self.cards:
+        if self.cards or self.unfit:
             return ""
         return next(
             (f"{name}: {said}" for name, said in self.problems), "No connection has a model that can be trained."
         )
+
+    @property
+    def mostly(self) -> str:
+        """The reason that most of ``unfit`` have, without a model's name; '' where there are none."""
+        reasons = Counter(card.misfit.replace(card.title, "it") for card in self.unfit)
+        return reasons.most_common(1)[0][0] if reasons else ""
 
 
 def chooser(run: RFTJob, user: Any, today: date | None = None) -> Chooser:
@@ -107,9 +120,10 @@ def chooser(run: RFTJob, user: Any, today: date | None = None) -> Chooser:
         models = [info for info in found.models if info.method == "reinforcement"]
         cards += [_card(run, connection, info, day) for info in models]
         open_ones += [info for info in models if closed(info, day) is None]
-    able = [card for card in cards if card.value]
+    able = _one_chosen([card for card in cards if card.value], f"{run.connection_id}|{run.base_model}")
     return Chooser(
-        cards=_one_chosen(able, f"{run.connection_id}|{run.base_model}"),
+        cards=[card for card in able if card.chosen or not card.misfit],
+        unfit=[card for card in able if card.misfit and not card.chosen],
         closed=[card for card in cards if not card.value],
         platforms=_unconnected(connections, owns(user, run.workspace), day),
         problems=problems,
@@ -124,7 +138,7 @@ def _named(names: Iterable[str]) -> list[str]:
 
 def _one_chosen(cards: list[ModelCard], value: str) -> list[ModelCard]:
     """The model of the last dry run, else the first that fits."""
-    usual = [card.value for card in cards if not any(fact.state == "bad" for fact in card.facts)]
+    usual = [card.value for card in cards if not card.misfit]
     wanted = value if any(card.value == value for card in cards) else next(iter(usual), "")
     return [replace(card, chosen=card.value == wanted) for card in cards]
 

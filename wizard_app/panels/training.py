@@ -101,6 +101,38 @@ class TrainingPanel:
         return self.last("answer_tokens")
 
     @property
+    def observed(self) -> float | None:
+        """What the grader itself logged last."""
+        return self.last("observed_reward")
+
+    @property
+    def thoughts(self) -> float | None:
+        return self.last("reasoning_tokens")
+
+    @property
+    def judge_tokens(self) -> int:
+        return round(self._sum("judge_prompt_tokens") + self._sum("judge_completion_tokens"))
+
+    @property
+    def failed_gradings(self) -> int:
+        return round(self._sum("errors"))
+
+    def _sum(self, name: str) -> float:
+        return sum(value for _, value in self.series.get(name, []))
+
+    @property
+    def begins(self) -> str:
+        """When there will be a first point."""
+        if self.run.connection is not None and self.run.connection.kind == "bedrock":
+            return "The curve begins once the grader has logged enough answers; Bedrock itself tells no reward."
+        return "The curve begins with the first validation, before any training."
+
+    @property
+    def logged_parts(self) -> bool:
+        """Whether the parts' rewards are what the grader logged, and not what the platform tells."""
+        return not any(name.startswith(curve.COMPONENT) for name in self.series)
+
+    @property
     def gain(self) -> float | None:
         """Over the first validation, once there is another one or the first was the base model's."""
         points = self.series.get("valid_reward", [])
@@ -162,6 +194,11 @@ def _costs(run: RFTJob, seconds: list[float], total: int) -> str:
 
 def _sentence(series: Series) -> str:
     valid = series.get("valid_reward", [])
+    seen = series.get("train_reward") or series.get("observed_reward") or []
+    if not valid and len(seen) >= 2:
+        where = "on the prompts it trains on" if "train_reward" in series else "in the grader's own log"
+        said = f"The score {where} went from {score(seen[0][1])} to {score(seen[-1][1])}."
+        return f"{said} Whether that holds for other prompts is compared after training."
     if len(valid) < 2:
         return "The first comparison comes with the next validation."
     first, last = valid[0][1], valid[-1][1]
@@ -175,8 +212,12 @@ def _sentence(series: Series) -> str:
 
 def _chart(series: Series, total: int | None, finding: str) -> LineChart | None:
     valid, train = series.get("valid_reward", []), series.get("train_reward", [])
+    observed = series.get("observed_reward", [])
     if not valid and not train:
-        return None
+        if not observed:
+            return None
+        lots = "lots of answers that the grader scored"
+        return reward_curve(observed, finding=finding, x_caption=lots, main_label="graded")
     baseline = valid[0][1] if valid and valid[0][0] == 0 else None
     return reward_curve(valid, train, finding=finding, baseline=baseline, total=total)
 
@@ -188,15 +229,12 @@ def _checks(series: Series, *, live: bool) -> list[Check]:
 
 
 def _components(series: Series) -> list[ComponentCurve]:
-    names = [name for name in series if name.startswith("reward:")]
-    if len(names) < 2:
+    parts = curve.components(series)
+    if len(parts) < 2:
         return []
     return [
         ComponentCurve(
-            name.removeprefix("reward:"),
-            series[name][0][1],
-            series[name][-1][1],
-            sparkline(series[name], finding=f"Reward of {name.removeprefix('reward:')}", low=0.0, high=1.0),
+            name, points[0][1], points[-1][1], sparkline(points, finding=f"Reward of {name}", low=0.0, high=1.0)
         )
-        for name in sorted(names)
+        for name, points in sorted(parts.items())
     ]

@@ -35,6 +35,7 @@ GOOD = {"train_reward": line(0.2, 0.7), "valid_reward": [(0, 0.2), (10, 0.4), (2
         ({**GOOD, "reward:format": line(0.2, 0.9), "reward:label": line(0.6, 0.4)}, ["reward_hacking"]),
         ({**GOOD, "reward:format": line(0.2, 0.9), "reward:label": line(0.6, 0.6)}, []),
         ({**GOOD, "reward:format": line(0.2, 0.9)}, []),
+        ({"observed_reward:format": line(0.2, 0.9), "observed_reward:label": line(0.6, 0.4)}, ["reward_hacking"]),
         ({**GOOD, "flat_share": [(i, 0.95) for i in range(5)]}, ["collapse"]),
         ({**GOOD, "flat_share": [(0, 0.5)] + [(i, 0.95) for i in range(1, 5)]}, []),
     ],
