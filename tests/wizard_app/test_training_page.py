@@ -72,6 +72,8 @@ def test_what_the_grader_logged_is_the_curve_where_the_platform_tells_none(train
 
 def test_a_platform_without_validation_is_not_waited_for(training_run) -> None:
     """Open-weight models on Bedrock: train reward from the platform, its parts from the grader's log."""
+    training_run.connection.kind = "bedrock_openai"
+    assert "first step" in training_panel(training_run).begins
     tell(training_run, train_reward=[0.25, 0.35, 0.5], observed_reward=[0.3], observed_reward__a=[0.1],
          observed_reward__b=[0.2])  # fmt: skip
     panel = training_panel(training_run)

@@ -123,8 +123,11 @@ class TrainingPanel:
     @property
     def begins(self) -> str:
         """When there will be a first point."""
-        if self.run.connection is not None and self.run.connection.kind == "bedrock":
+        kind = self.run.connection.kind if self.run.connection is not None else ""
+        if kind == "bedrock":
             return "The curve begins once the grader has logged enough answers; Bedrock itself tells no reward."
+        if kind == "bedrock_openai":
+            return "The curve begins with the first step; this platform does not validate while it trains."
         return "The curve begins with the first validation, before any training."
 
     @property
