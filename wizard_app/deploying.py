@@ -14,10 +14,11 @@ from rft_project.connections.services import platform_for
 from rft_project.jobs.models import Job
 from rft_project.jobs.services import enqueue, request_cancel
 from rft_project.ledger import services as ledger
+from rft_project.platforms.base import Platform
 from rft_project.platforms.catalogue import entry
-from rft_project.platforms.types import Handle, ModelInfo, State
+from rft_project.platforms.types import DeployRequest, Handle, ModelInfo, State
 
-from . import attempts
+from . import attempts, flow
 from .models import Deployment, RFTJob
 from .services import Refused
 
@@ -55,9 +56,17 @@ def deploy(run: RFTJob, *, model: str = "", options: dict[str, Any] | None = Non
     try:
         with transaction.atomic():
             found = run.deployments.filter(model=model, ended_at=None).first()
+            if found is None and any(serves(other) == model for other in run.deployments.filter(ended_at=None)):
+                raise Refused("It still answers behind a deployment that is being given another model; wait for that.")
             return _carried_out(found, by) if found is not None else _new(run, model, options or {}, by)
     except IntegrityError:  # somebody pressed at the same moment
         return run.deployments.get(model=model, ended_at=None)
+
+
+def serves(deployment: Deployment) -> str:
+    """The model that stands behind it now, '' before any does."""
+    last = deployment.served.first()
+    return last.model if last is not None else ""
 
 
 def _new(run: RFTJob, model: str, options: dict[str, Any], by: Any) -> Deployment:
@@ -78,7 +87,7 @@ def _key(run: RFTJob, model: str) -> str:
     """Of the intent. One that never stood is wished for again under its key, so that what it left is found; any other
     has had its key, whatever model stands behind it by now."""
     key = f"{run.training_key}:deploy:{sha256(model.encode()).hexdigest()[:12]}"
-    never_stood = Q(state=State.FAILED.value, served=None)
+    never_stood = Q(state=State.FAILED.value, handle="")
     had = run.deployments.filter(key__startswith=key).exclude(never_stood).distinct().count()
     return f"{key}:{had}" if had else key
 
@@ -102,27 +111,44 @@ def look(deployment: Deployment, *, by: Any) -> None:
         deployment.save(update_fields=["job"])
 
 
-def undeploy(deployment: Deployment, *, by: Any) -> None:
-    """Take the deployment back; the tuned model itself stays. Harmless when it has ended. Raises PlatformError.
-
-    While a job is at work on it, that job is asked to stop, and takes back what it has made.
-    """
+def undeploy(deployment: Deployment, *, by: Any) -> bool:
+    """Take the deployment back; the tuned model itself stays. False where that goes on in the background: while a job
+    is at work on it, that job is asked to stop, and takes back what it has made. Raises PlatformError."""
     if deployment.ended_at is not None:
-        return
+        return True
+    at_work = deployment.job is not None and deployment.job.is_live and request_cancel(deployment.job).is_live
+    if not at_work:
+        take_back(deployment)
     AuditEntry.write("undeploy", deployment.run, workspace=deployment.run.workspace, actor=by, detail=str(deployment))
-    if deployment.job is not None and deployment.job.is_live and request_cancel(deployment.job).is_live:
-        return
-    take_back(deployment)
+    return not at_work
 
 
 def take_back(deployment: Deployment) -> None:
     """Raises PlatformError, Unknown while its platform may have made it unseen; it stands then."""
-    handle = deployment.handle or ledger.made(deployment.key, ledger.DEPLOY)
+    platform = platform_for(deployment.connection)
+    handle = deployment.handle or ledger.made(deployment.key, ledger.DEPLOY) or _found(deployment, platform)
     if handle:
-        platform_for(deployment.connection).undeploy(Handle(id=handle, kind="deployment"))
-    else:
+        platform.undeploy(Handle(id=handle, kind="deployment"))
+    ended(deployment, state=State.SUCCEEDED if deployment.answers else State.CANCELLED)
+
+
+def _found(deployment: Deployment, platform: Platform) -> str:
+    """What a call whose answer was lost has made, '' where it made nothing."""
+    if not ledger.may_stand(deployment.key, ledger.DEPLOY):
+        return ""
+    try:
+        return platform.deploy(request_of(deployment), ledger.OnlyLooks()).id
+    except ledger.NotThere:
         ledger.refuse_unsettled(deployment.connection, deployment.key, ledger.DEPLOY)
-    ended(deployment, state=State.CANCELLED if not deployment.answers else State.SUCCEEDED)
+        return ""
+
+
+def request_of(deployment: Deployment) -> DeployRequest:
+    """What is asked of the platform; the same for the same deployment, always."""
+    run = attempts.as_trained(RFTJob.objects.get(pk=deployment.run_id))
+    return DeployRequest(
+        key=deployment.key, model=deployment.model, name=run.name, base=run.base_model, options=deployment.options
+    )
 
 
 def ended(deployment: Deployment, *, state: State, detail: str = "", remedy: str = "") -> None:
@@ -134,9 +160,8 @@ def ended(deployment: Deployment, *, state: State, detail: str = "", remedy: str
 
 
 def promotable(deployment: Deployment) -> dict[str, str]:
-    """Other models of the run that may be put behind ``deployment``; {} where its platform can't. Raises
-    PlatformError."""
-    if not deployment.answers or not platform_for(deployment.connection).capabilities().promote:
+    """Other models of the run that may be put behind ``deployment``; {} where its platform can't."""
+    if not deployment.answers or deployment.connection.kind not in flow.PROMOTE:
         return {}
     standing = set(deployment.run.deployments.filter(ended_at=None).values_list("model", flat=True))
     earlier = {served.model: f"The model of {served.since:%-d %B %Y, %H:%M}" for served in deployment.served.all()}
@@ -145,7 +170,7 @@ def promotable(deployment: Deployment) -> dict[str, str]:
 
 def promote(deployment: Deployment, model: str, *, by: Any) -> None:
     """Queue putting ``model`` behind ``deployment``; until it is done the one before answers. A roll-back is the same
-    with the model before. Raises Refused and PlatformError."""
+    with the model before. Raises Refused."""
     if deployment.model == model:
         return
     if model not in promotable(deployment):

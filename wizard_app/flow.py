@@ -21,6 +21,8 @@ DEPLOYED_FIRST = ("azure", "bedrock")
 
 #: Kinds of platforms that can hold a training where it is (``Capabilities.pause``): pages ask no platform.
 PAUSE = ("openai", "azure")
+#: Kinds that can put another model behind a deployment (``Capabilities.promote``).
+PROMOTE = ("bedrock",)
 
 #: How the dry run asked, which a training and its comparison do alike.
 AS_ASKED = ("reasoning_effort", "response_format")

@@ -83,13 +83,13 @@ class Ledger:
         A call of the same intent with another content counts too: it may be what the list does not show yet.
         """
         if call.state == State.UNKNOWN:
-            raise self._asking(call)
+            raise _asking(self._connection, call)
         left = _left(self._key, call.operation, self._grace)
         if left > 0:
             raise self._unclear(call, left)
         if call.state == State.SENT and call.attempts >= MOST_ATTEMPTS:
             self._write(call, state=State.UNKNOWN)
-            raise self._asking(call)
+            raise _asking(self._connection, call)
 
     def _prepared(self, prepare: Prepare) -> Send:
         try:
@@ -197,14 +197,6 @@ class Ledger:
     def _unclear(self, call: ExternalCall, left: float) -> Unknown:
         return unclear(self._connection, call.operation, left)
 
-    def _asking(self, call: ExternalCall) -> PlatformError:
-        words = f" It said: {call.said}" if call.said else ""
-        return PlatformError(
-            f"{self._label} did not say whether {_whether(call.operation)}, twice, and its list does not show it."
-            f"{words} Look there for {self._subject}, then let an operator enter what you found (admin, external calls,"
-            f" number {call.pk}); nothing is sent until then."
-        )
-
     def _audit(self, action: str, call: ExternalCall, detail: str) -> None:
         workspace = self._connection.workspace
         AuditEntry.write(action, call, workspace=workspace, actor=None, detail=f"{self._label}: {detail}")
@@ -213,6 +205,22 @@ class Ledger:
         for name, value in values.items():
             setattr(call, name, value)
         call.save(update_fields=list(values))
+
+
+class OnlyLooks:
+    """A journal that sends nothing: the adapter looks for what an earlier call made. Raises NotThere."""
+
+    def once(
+        self, operation: str, content: str, *, prepare: Prepare, find: Find, discard: Discard | None = None
+    ) -> str:
+        found = find()
+        if not found:
+            raise NotThere("The platform's list does not show it.")
+        return found[0]
+
+
+class NotThere(PlatformError):
+    """What was looked for is not in the platform's list."""
 
 
 def journal(connection: Connection, key: str, subject: str) -> Ledger:
@@ -244,8 +252,18 @@ def made_at(key: str, operation: str) -> datetime | None:
     return calls.values_list("confirmed_at", flat=True).first()
 
 
+def may_stand(key: str, operation: str) -> bool:
+    """Whether ``operation`` made something, or may have."""
+    known = (State.SENT, State.CONFIRMED, State.UNKNOWN)
+    return ExternalCall.objects.filter(key=key, operation=operation, state__in=known).exists()
+
+
 def refuse_unsettled(connection: Connection, key: str, operation: str) -> None:
-    """Raises Unknown while ``operation`` may have taken effect without showing in the platform's list."""
+    """Raises Unknown while ``operation`` may have taken effect without showing in the platform's list, PlatformError
+    where that is for a person to find out."""
+    asked = ExternalCall.objects.filter(key=key, operation=operation, state=State.UNKNOWN).first()
+    if asked is not None:
+        raise _asking(connection, asked)
     left = _left(key, operation, grace_of(connection))
     if left > 0:
         raise unclear(connection, operation, left)
@@ -276,6 +294,15 @@ def _left(key: str, operation: str, grace: float) -> float:
     sent = ExternalCall.objects.filter(key=key, operation=operation, state=State.SENT)
     last: datetime | None = sent.order_by("-sent_at").values_list("sent_at", flat=True).first()
     return 0.0 if last is None else grace - (timezone.now() - last).total_seconds()
+
+
+def _asking(connection: Connection, call: ExternalCall) -> PlatformError:
+    words = f" It said: {call.said}" if call.said else ""
+    return PlatformError(
+        f"{label_of(connection)} did not say whether {_whether(call.operation)}, twice, and its list does not show it."
+        f"{words} Look there for {call.subject}, then let an operator enter what you found (admin, external calls,"
+        f" number {call.pk}); nothing is sent until then."
+    )
 
 
 def _whether(operation: str) -> str:

@@ -77,7 +77,7 @@ def test_a_tuned_model_is_deployed_and_then_compared(
     assert not made.answers
     assert "is making it ready" in client.get(made.get_absolute_url()).content.decode()
     waiting = client.get(results).content.decode()
-    assert "Your model is being deployed." in waiting
+    assert "Your model does not answer yet." in waiting
     assert "Compare the two models." not in waiting
     for standing in resource.arm.deployments.values():
         standing.succeeds_at = standing.answers_at = 0.0

@@ -6,12 +6,17 @@ from django.db import migrations, models
 
 def name_what_stands(apps, schema_editor):
     """Deployments made so far: ``model`` was what to call, and the intent's key was that of the training."""
-    deployments = apps.get_model("wizard_app", "Deployment").objects
-    for row in deployments.select_related("run", "connection").iterator():
+    deployments, served = (apps.get_model("wizard_app", name).objects for name in ("Deployment", "ServedModel"))
+    named: set[int] = set()  # runs whose newest one that stands is known; an older one is of an earlier training
+    for row in deployments.select_related("run", "connection").order_by("-pk"):
         row.called, row.key = row.model, f"{row.run.training_key}:deploy"
-        if row.ended_at is None and row.connection.kind in ("azure", "bedrock") and row.run.tuned_model:
+        apart = row.connection.kind in ("azure", "bedrock") and row.run.tuned_model
+        if row.ended_at is None and apart and row.run_id not in named:
             row.model = row.run.tuned_model
+            named.add(row.run_id)
         row.save(update_fields=["called", "key", "model"])
+        if row.ended_at is None and row.state == "succeeded":
+            served.create(deployment=row, model=row.model)
 
 
 class Migration(migrations.Migration):

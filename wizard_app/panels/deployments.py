@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.db.models import F
+
 from rft_project.connections.models import Connection
 from rft_project.connections.services import calling_address, is_emulated
 from rft_project.jobs.models import Job
 from rft_project.money.prices import priced
-from rft_project.platforms.errors import PlatformError
 from rft_project.web.text import dollars
 from wizard_app import flow
 from wizard_app.attempts import as_trained
@@ -59,12 +60,11 @@ class DeploymentPanel:
         return f"{self.job.pk}.{self.job.version}" if self.job is not None else "0"
 
 
-def deployment_panel(deployment: Deployment, *, asks: bool = True) -> DeploymentPanel:
-    """``asks``: whether the platform may be asked what else can stand behind it."""
+def deployment_panel(deployment: Deployment) -> DeploymentPanel:
     run = as_trained(deployment.run)
     word, tone = word_of(deployment)
     until, until_tone = _until(run)
-    others = _others(deployment) if asks else {}
+    others = promotable(deployment)
     history = tuple(deployment.served.all()[:20])
     before = next((line.model for line in history if line.model != deployment.model and line.model in others), "")
     return DeploymentPanel(
@@ -103,13 +103,6 @@ def deploy_form(run: RFTJob, data: Any = None) -> DeployForm:
     run = as_trained(run)
     info = base_info(run)
     return DeployForm(data, models=deployable(run), bounds=info.deploy_options if info is not None else {})
-
-
-def _others(deployment: Deployment) -> dict[str, str]:
-    try:
-        return promotable(deployment)
-    except PlatformError:
-        return {}  # the page is there to be read even where its platform is not
 
 
 def hosting_of(connection: Connection, model: str, base: str) -> str:
@@ -171,9 +164,9 @@ class DeploymentLine:
 
 def deployment_lines(user: Any) -> list[DeploymentLine]:
     """Of all the user's workspaces: what stands first, then what has ended; the latest two hundred."""
-    found = Deployment.objects.filter(run__in=RFTJob.objects.of(user)).select_related("run", "connection", "job")
-    rows = sorted(found.select_related("created_by")[:200], key=lambda row: row.ended_at is not None)
-    return [line_of(row) for row in rows]
+    found = Deployment.objects.filter(run__in=RFTJob.objects.of(user))
+    rows = found.select_related("run", "connection", "job", "created_by")
+    return [line_of(row) for row in rows.order_by(F("ended_at").desc(nulls_first=True), "-pk")[:200]]
 
 
 def line_of(deployment: Deployment) -> DeploymentLine:

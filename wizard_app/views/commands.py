@@ -310,8 +310,8 @@ def do_promote(request: Request, pk: int, deployment_pk: int):
 def do_undeploy(request: Request, pk: int, deployment_pk: int):
     deployment = access.deployment(request.user, pk, deployment_pk)
     try:
-        deploying.undeploy(deployment, by=request.user)
-        messages.success(request, "Taken back. The tuned model itself is kept.")
+        done = deploying.undeploy(deployment, by=request.user)
+        messages.success(request, f"{'Taken back' if done else 'Being taken back'}. The tuned model itself is kept.")
     except REFUSALS as refused:
         messages.error(request, str(refused))
     return redirect(deployment)

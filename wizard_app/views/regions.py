@@ -59,5 +59,5 @@ def comparison(request: Request, pk: int):
 @require_GET
 def standing(request: Request, pk: int, deployment_pk: int):
     deployment = access.deployment(request.user, pk, deployment_pk)
-    panel = deployment_panel(deployment, asks=False)
+    panel = deployment_panel(deployment)
     return work_region(request, "wizard_app/_standing.html", panel, page=deployment.get_absolute_url())
