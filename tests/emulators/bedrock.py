@@ -394,6 +394,7 @@ class BedrockEmulator(Emulator):
     def on_GetCustomModelDeployment(self, given: Json) -> Json:
         found = self._deployment(given)
         status = "Active" if time.monotonic() >= found["active_at"] else "Creating"
+        status = "Failed" if "failureMessage" in found else status
         return {**{name: value for name, value in found.items() if name not in _INNER}, "status": status}
 
     def on_UpdateCustomModelDeployment(self, given: Json) -> Json:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import connection as database
 from django.urls import reverse
 
 from rft_project.connections import services as connections
@@ -146,6 +147,85 @@ def test_a_lost_answer_makes_no_second_one(run, account, owner, kind) -> None:
     drain(jump=True)
     made.refresh_from_db()
     assert (made.answers, list(account.deployments)) == (True, [made.called])
+
+
+def test_one_that_a_lagging_list_does_not_show_is_waited_for(run, account, owner) -> None:
+    account.faults.append(Fault("GET", DEPLOYMENTS, 404, skip=2))  # not before the call, not after it: the first look
+    made = deploying.deploy(run, by=owner)
+    drain(jump=True)
+    made.refresh_from_db()
+    assert (made.answers, list(account.deployments)) == (True, [made.called])
+
+
+def test_stopping_after_a_lost_answer_takes_back_what_was_made(run, account, owner) -> None:
+    account.faults += [Fault("POST", DEPLOYMENTS, "drop-after"), Fault("GET", DEPLOYMENTS, 404, skip=1)]
+    made = deploying.deploy(run, by=owner)
+    drain()
+    assert (job_of(made).state, len(account.deployments)) == (State.WAITING, 1)
+    made.refresh_from_db()
+    assert deploying.undeploy(made, by=owner) is False
+    drain(jump=True)
+    made.refresh_from_db()
+    assert (made.state, made.ended_at is None, account.deployments) == ("cancelled", False, {})
+
+
+def test_a_lost_answer_and_a_key_that_may_look_no_more_leave_it_open(run, account, owner, client_of) -> None:
+    account.faults.append(Fault("POST", DEPLOYMENTS, "drop-after"))
+    account.faults += [Fault("GET", DEPLOYMENTS, 404, skip=1)]
+    made = deploying.deploy(run, by=owner)
+    drain()
+    account.denied = {"bedrock:GetCustomModelDeployment"}
+    drain(jump=True)
+    made.refresh_from_db()
+    assert (made.ended_at, job_of(made).state, len(account.deployments)) == (None, State.FAILED, 1)
+    page = client_of(owner).get(made.get_absolute_url()).content.decode()
+    assert "how it stands is not known" in page
+    assert "nothing stands" not in page
+
+
+def test_one_that_failed_there_is_made_anew(run, account, owner) -> None:
+    account.deploy_seconds = 3600.0
+    first = deploying.deploy(run, by=owner)
+    drain()
+    (standing,) = account.deployments.values()
+    standing["failureMessage"] = "There is no capacity."
+    drain(jump=True)
+    first.refresh_from_db()
+    assert (first.state, first.detail, account.deployments) == ("failed", "There is no capacity.", {})
+    account.deploy_seconds = 0.0
+    again = deploying.deploy(run, by=owner)
+    drain(jump=True)
+    again.refresh_from_db()
+    assert (again.answers, len(account.deployments)) == (True, 1)
+
+
+def test_a_model_that_is_still_behind_one_is_not_deployed_beside_it(run, account, owner) -> None:
+    made = deploying.deploy(run, by=owner)
+    drain(jump=True)
+    deploying.promote(Deployment.objects.get(pk=made.pk), run.checkpoints.get().model, by=owner)
+    with pytest.raises(services.Refused, match="still answers behind a deployment"):
+        deploying.deploy(run, by=owner)
+
+
+def test_another_model_wished_for_while_it_is_looked_at_is_put_there(run, account, owner) -> None:
+    """The wish comes between the look and its being written down."""
+    made = deploying.deploy(run, by=owner)
+    drain(jump=True)
+    earlier = run.checkpoints.get().model
+    deploying.look(Deployment.objects.get(pk=made.pk), by=owner)
+    looked_at = account.on_GetCustomModelDeployment
+
+    def wished_meanwhile(given: Any) -> Any:
+        account.on_GetCustomModelDeployment = looked_at
+        deploying.promote(Deployment.objects.get(pk=made.pk), earlier, by=owner)
+        database.close()
+        return looked_at(given)
+
+    account.on_GetCustomModelDeployment = wished_meanwhile
+    drain(jump=True)
+    made.refresh_from_db()
+    (standing,) = account.deployments.values()
+    assert (made.answers, made.model, standing["modelArn"]) == (True, earlier, earlier)
 
 
 def test_stopping_takes_back_what_is_being_made_and_a_new_wish_has_a_new_key(run, account, owner, client_of) -> None:
