@@ -92,7 +92,7 @@ def _together(calls: list[Callable[[], _Result]]) -> list[_Result]:
         return [call() for call in calls]
 
     def follow(call: Callable[[], _Result]) -> _Result:
-        with committed(gone=lambda: first.done() and first.exception() is not None):
+        with committed(gone=lambda: first.done() and bool(first.exception()), paid=first.done):
             return call()
 
     with ThreadPoolExecutor(min(len(calls), _AT_ONCE)) as pool:

@@ -38,11 +38,13 @@ _FRESH = 0.25
 
 class Turn(NamedTuple):
     """How the calls of a thread wait. ``longest``: seconds; a wait that is known to last longer is not begun. Where
-    ``patient``, waiting for one's turn behind others may last longer than that."""
+    ``patient``, waiting for one's turn behind others may last longer than that. Where ``ahead()``, the turn comes
+    before those of all calls that are not."""
 
     stop: Callable[[], bool] = lambda: False
     longest: float = 10.0
     patient: bool = False
+    ahead: Callable[[], bool] = lambda: False
 
 
 #: Set by whoever makes many calls; a page that makes one waits as the default says.
@@ -50,10 +52,11 @@ TURN: ContextVar[Turn] = ContextVar("turn", default=Turn())  # noqa: B039 - a tu
 
 
 @contextmanager
-def committed(gone: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def committed(gone: Callable[[], bool] = lambda: False, paid: Callable[[], bool] = lambda: True) -> Iterator[None]:
     """Around what is left of a question that takes several calls, the first of which is made: giving up would throw
-    away what is paid for, so neither a stop nor the end of patience does. ``gone``: the first has failed."""
-    token = TURN.set(Turn(gone, LONGEST))
+    away what is paid for, so neither a stop nor a long queue does. ``gone``: the first has failed. ``paid``: it is
+    answered, and the others go before questions that are not begun, which a stop can still take back."""
+    token = TURN.set(Turn(gone, LONGEST, patient=True, ahead=paid))
     try:
         yield
     finally:
@@ -110,6 +113,7 @@ UNPACED: Pace = _Unpaced()
 @dataclass(eq=False)
 class _Ticket:
     tokens: float
+    ahead: bool = False
     rung: threading.Event = field(default_factory=threading.Event)
 
 
@@ -166,9 +170,9 @@ class ConnectionPace:
 
     @contextmanager
     def management(self) -> Iterator[Permit]:
-        turn = TURN.get()
-        while (wait := self._paused_until - self._clock()) > 0:
-            if turn.stop() or wait > turn.longest:
+        turn, began = TURN.get(), self._clock()
+        while (wait := self._paused_until - (now := self._clock())) > 0:
+            if turn.stop() or wait + now - began > turn.longest:
                 raise self._not_yet(wait)
             time.sleep(min(wait, _POLL))
         yield _Sent(self, self._clock(), counted=False)
@@ -197,9 +201,10 @@ class ConnectionPace:
 
     def _enter(self, tokens: float) -> None:
         turn, began = TURN.get(), self._clock()
-        ticket = _Ticket(tokens)
+        ticket = _Ticket(tokens, turn.ahead())
         with self._lock:
-            self._queue.append(ticket)
+            before = sum(other.ahead for other in self._queue) if ticket.ahead else len(self._queue)
+            self._queue.insert(before, ticket)
         try:
             while (wait := self._step(ticket)) != 0:
                 if turn.stop() or (wait or 0.0) > turn.longest:
@@ -236,6 +241,11 @@ class ConnectionPace:
             return max(grant.paused, grant.wait)
         with self._lock:
             now = self._clock()
+            if self._paused_until > now:  # another thread was told to wait meanwhile
+                return self._paused_until - now
+            if not self._holds(ticket, grant):  # another thread gave back what was granted
+                ticket.rung.set()
+                return None
             return self._leave(ticket, now) if self._place(now) else None
 
     def _place(self, now: float) -> bool:
@@ -255,11 +265,16 @@ class ConnectionPace:
             return False
         return all(amount >= wanted[name] for name, amount in self._have.items())
 
+    def _holds(self, ticket: _Ticket, grant: Grant) -> bool:
+        """Whether what was granted for the ticket is still there; less than it asks for where a limit is smaller."""
+        wanted = {"requests": 1.0, "tokens": ticket.tokens}
+        return all(self._have.get(name, 0.0) >= min(wanted[name], given) for name, given in grant.given.items())
+
     def _leave(self, ticket: _Ticket, now: float) -> float:
         for name, amount in (("requests", 1.0), ("tokens", ticket.tokens)):
             if name in self._have:
                 self._have[name] = max(0.0, self._have[name] - amount)
-        self._queue.popleft()
+        self._queue.remove(ticket)
         self._in_flight += 1
         self._window.sent(now)
         self._ring()

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from rft_project.platforms import NotYet, Platform, PlatformError, build
-from rft_project.platforms.pacing import TURN, UNPACED, Alone, ConnectionPace, Turn
+from rft_project.platforms.pacing import TURN, UNPACED, Alone, ConnectionPace, Turn, committed
 from rft_project.platforms.pool import run_pool
+from rft_project.platforms.rates import Ask, Grant
 from rft_project.platforms.types import Handle, Sample, SampleRequest
 from rft_project.platforms.window import START, Window
 from tests.emulators import azure, bedrock, mantle, openai
@@ -253,3 +254,82 @@ def test_a_turn_is_handed_on_when_the_first_gives_up() -> None:
         threads[0].join()
     threads[1].join()
     assert went == ["a gave up", "b"]
+
+
+def test_what_is_paid_for_in_part_waits_for_its_turn_however_long_and_goes_first() -> None:
+    now, went = [0.0], []
+    pace = ConnectionPace(Alone(), "Test", window=Window(most=1), alone_first=False, clock=lambda: now[0])
+
+    def wait(name: str, *, paid: bool) -> None:
+        TURN.set(Turn(patient=True))
+        try:
+            with ExitStack() as stack:
+                if paid:
+                    stack.enter_context(committed())
+                stack.enter_context(pace.permit(1))
+                went.append(name)
+        except NotYet:
+            went.append(f"{name} gave up")
+
+    with pace.permit(1):
+        threads = [
+            threading.Thread(target=wait, args=(name,), kwargs={"paid": paid})
+            for name, paid in (("new", False), ("begun", True), ("begun too", True))
+        ]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.03)
+        now[0] = 1_000.0
+        time.sleep(0.35)  # each looked at the clock
+    for thread in threads:
+        thread.join()
+    assert went == ["begun", "begun too", "new"]
+
+
+def test_pauses_one_after_the_other_do_not_hold_a_managing_call_for_ever() -> None:
+    now, looks = [0.0], []
+    pace = ConnectionPace(Alone(), "Test", clock=lambda: now[0])
+
+    def paused_again() -> bool:
+        looks.append(now[0])
+        assert len(looks) < 20
+        now[0] += 1.0
+        pause(pace, "0.002")
+        return False
+
+    pause(pace, "0.001")
+    TURN.set(Turn(paused_again, longest=4.0))
+    try:
+        with pytest.raises(NotYet), pace.management():
+            pass
+    finally:
+        TURN.set(Turn())
+    assert looks == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def pause(pace: ConnectionPace, seconds: str) -> None:
+    """As a managing call that another thread made before hears of it."""
+    with ConnectionPace(Alone(), "Test").management() as sent:
+        pace.heard(sent, 429, {"retry-after": seconds})  # type: ignore[arg-type]
+
+
+class Interrupted(Alone):
+    """A store that does something in another thread before its answer is read."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def exchange(self, ask: Ask) -> Grant:
+        grant = super().exchange(ask)
+        if ask.least:
+            threading.Thread(target=self._meanwhile).start()
+            time.sleep(0.05)
+        return grant
+
+
+def test_a_call_does_not_leave_once_another_thread_was_told_to_wait() -> None:
+    pace = ConnectionPace(Interrupted(lambda: pause(pace, "60")), "Test")
+    with pytest.raises(NotYet) as told, pace.permit(1):
+        pass
+    assert 55 < (told.value.retry_after or 0) <= 60
