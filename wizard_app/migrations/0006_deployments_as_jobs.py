@@ -7,13 +7,14 @@ from django.db import migrations, models
 def name_what_stands(apps, schema_editor):
     """Deployments made so far: ``model`` was what to call, and the intent's key was that of the training."""
     deployments, served = (apps.get_model("wizard_app", name).objects for name in ("Deployment", "ServedModel"))
-    named: set[int] = set()  # runs whose newest one that stands is known; an older one is of an earlier training
+    named: set[int] = set()  # runs whose newest one is known; an older one may be of an earlier training
     for row in deployments.select_related("run", "connection").order_by("-pk"):
-        row.called, row.key = row.model, f"{row.run.training_key}:deploy"
-        apart = row.connection.kind in ("azure", "bedrock") and row.run.tuned_model
-        if row.ended_at is None and apart and row.run_id not in named:
-            row.model = row.run.tuned_model
+        row.called = row.model
+        if row.run_id not in named:
             named.add(row.run_id)
+            row.key = f"{row.run.training_key}:deploy"
+            if row.ended_at is None and row.connection.kind in ("azure", "bedrock") and row.run.tuned_model:
+                row.model = row.run.tuned_model
         row.save(update_fields=["called", "key", "model"])
         if row.ended_at is None and row.state == "succeeded":
             served.create(deployment=row, model=row.model)
