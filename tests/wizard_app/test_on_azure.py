@@ -79,6 +79,7 @@ def test_a_tuned_model_is_deployed_and_then_compared(
     waiting = client.get(results).content.decode()
     assert "Your model does not answer yet." in waiting
     assert "Compare the two models." not in waiting
+    assert 'hx-trigger="every 2s"' in waiting  # it goes on by itself to the comparison
     for standing in resource.arm.deployments.values():
         standing.succeeds_at = standing.answers_at = 0.0
     client.post(reverse("wizard:do_deploy", args=[azure_run.pk]))

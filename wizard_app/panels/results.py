@@ -73,12 +73,23 @@ class ResultsPanel:
         return self.deployment is None and connection is not None and connection.kind in flow.DEPLOYED_FIRST
 
     @property
-    def is_live(self) -> bool:
+    def comparing(self) -> bool:
         return self.job is not None and self.job.is_live
 
     @property
+    def deploying(self) -> bool:
+        job = self.awaited.job if self.awaited is not None else None
+        return job is not None and job.is_live
+
+    @property
+    def is_live(self) -> bool:
+        """Whether something goes on that changes the page."""
+        return self.comparing or self.deploying
+
+    @property
     def version(self) -> str:
-        return f"{self.job.pk}.{self.job.version}" if self.job is not None else "0"
+        jobs = (self.job, self.awaited.job if self.awaited is not None else None)
+        return "-".join(f"{job.pk}.{job.version}" for job in jobs if job is not None) or "0"
 
 
 def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
