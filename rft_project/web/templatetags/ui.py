@@ -245,13 +245,20 @@ def talk(content: Any, role: str = "answer", label: str = "") -> dict[str, Any]:
 
 @register.inclusion_tag("jobs/_job.html", takes_context=True)
 def job_progress(
-    context: Context, job: Job | None, stop_url: str = "", keeps: str = "", retry_url: str = "", target: str = ""
+    context: Context,
+    job: Job | None,
+    stop_url: str = "",
+    keeps: str = "",
+    retry_url: str = "",
+    target: str = "",
+    pause_url: str = "",
 ) -> dict[str, Any]:
     """``keeps``: what stays when it is stopped ("Stop keeps the records done so far."); nothing for ``job`` None."""
     return {
         "work": work_of(job) if job else None,
         "job": job,
         "stop_url": stop_url,
+        "pause_url": pause_url,
         "keeps": keeps,
         "retry_url": retry_url,
         "target": target,
