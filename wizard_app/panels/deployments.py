@@ -99,8 +99,7 @@ def word_of(deployment: Deployment) -> tuple[str, str]:
 
 
 def deploy_form(run: RFTJob, data: Any = None) -> DeployForm:
-    """Which model, and what its platform lets be chosen."""
-    run = as_trained(run)
+    """Which model of a run ``as_trained``, and what its platform lets be chosen."""
     info = base_info(run)
     return DeployForm(data, models=deployable(run), bounds=info.deploy_options if info is not None else {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,14 +96,17 @@ class ResultsPanel:
 def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
     result = run.steps.select_related("job").filter(step=flow.RESULTS).first()
     job = result.job if result is not None else None
+    trained = as_trained(copy(run))
     standing = list(run.deployments.filter(ended_at=None).select_related("connection", "job", "run"))
     final = next((row for row in standing if row.model == run.tuned_model), None)
     deployed: dict[str, Any] = {
         "deployment": final if final is not None and final.answers else None,
         "awaited": final if final is not None and not final.answers else None,
         "standing": tuple(line_of(row) for row in standing),
-        "form": deploy_form(run),
-        "hosting": _hosting(run),
+        "form": deploy_form(trained),
+        "hosting": hosting_of(trained.platform_connection, run.tuned_model, trained.base_model)
+        if trained.connection is not None
+        else "",
     }
     if result is None or result.finished_at is None:
         return ResultsPanel(run, job, None, **deployed)
@@ -127,11 +131,6 @@ def results_panel(run: RFTJob, tab: str = "improved") -> ResultsPanel:
         pairs=tuple(_pairs(run, summary, tab)),
         **deployed,
     )
-
-
-def _hosting(run: RFTJob) -> str:
-    trained = as_trained(RFTJob.objects.get(pk=run.pk))
-    return "" if trained.connection is None else hosting_of(trained.connection, run.tuned_model, trained.base_model)
 
 
 def _row(label: str, change: Change, *, total: bool = False) -> PairRow:

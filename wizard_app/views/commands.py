@@ -31,6 +31,7 @@ from wizard_app import (
     splitting,
     trying,
 )
+from wizard_app.attempts import as_trained
 from wizard_app.panels import frame
 from wizard_app.panels.attack import attack_panel
 from wizard_app.panels.calibration import repeats_panel
@@ -277,7 +278,7 @@ def do_again(request: Request, pk: int, step: str):
 @require_POST
 def do_deploy(request: Request, pk: int):
     run = access.run(request.user, pk)
-    form = deploy_form(run, request.POST)
+    form = deploy_form(as_trained(run), request.POST)
     if not form.is_valid():
         messages.error(request, "A setting of the deployment is outside its limits.")
         return redirect("wizard:results", pk)
