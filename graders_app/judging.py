@@ -24,7 +24,7 @@ from rft_project.connections.services import platform_for, with_role
 from rft_project.money import expenses
 from rft_project.money.expenses import Account
 from rft_project.money.models import Purpose
-from rft_project.platforms.errors import PlatformError
+from rft_project.platforms.errors import NotYet, PlatformError
 from rft_project.platforms.pool import PATIENT, run_pool
 from rft_project.platforms.types import JsonDict, Sample, SampleRequest, Usage
 
@@ -41,7 +41,8 @@ class ConnectionJudge:
     ``repeat`` tells repeats of the same question apart, to see whether a judge agrees with itself. ``asked`` and
     ``kept`` count the questions that were paid for and those that were answered from what is kept; ``usage`` is what
     was paid for. With an ``account`` every question is held back on it first, and none is asked beyond its caps. Once
-    ``should_stop()`` is true no more is asked.
+    ``should_stop()`` is true no more is asked. ``later`` is told of every question that had to wait, for a rate limit
+    or since the work was stopped, and was not answered therefore; what it takes says how long.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class ConnectionJudge:
         repeat: int = 0,
         account: Account | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        later: Callable[[NotYet], None] = lambda _: None,
     ) -> None:
         self._connection, self._repeat, self._account = connection, repeat, account
-        self._should_stop = should_stop
+        self._should_stop, self._later = should_stop, later
         self._accounts: dict[str, Account] = {}  # by model
         self._keys: dict[str, str] = {}  # of the expense of each question, by its digest
         self.asked = self.kept = 0
@@ -109,6 +111,10 @@ class ConnectionJudge:
             answered.add(mark)
             if isinstance(sample, PlatformError):
                 self._free(mark, missing[mark])
+                if isinstance(sample, NotYet):
+                    self._later(sample)
+                elif sample.retryable and self._should_stop():  # it would have been asked again
+                    self._later(NotYet(str(sample), 0.0))
                 yield mark, JudgeError(_said(sample))
                 continue
             self.asked += 1
@@ -118,7 +124,10 @@ class ConnectionJudge:
             )
             yield mark, self._answer(mark, missing[mark], sample)
         why = refused[0] if refused else "The judge was not asked: the work was stopped."
-        yield from ((mark, JudgeError(why)) for mark in missing if mark not in answered)
+        left = [mark for mark in missing if mark not in answered]
+        if left and not refused:
+            self._later(NotYet(why, 0.0))
+        yield from ((mark, JudgeError(why)) for mark in left)
 
     def _allowed(self, missing: dict[str, Question], refused: list[str]) -> Iterator[str]:
         """Questions for which there is money, in order; the sentence of the cap that ends them goes to ``refused``."""
@@ -176,12 +185,13 @@ def judge_of(
     repeat: int = 0,
     account: Account | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    later: Callable[[NotYet], None] = lambda _: None,
 ) -> Judge:
     """The judge of the workspace's first connection that names one; else one that says that there is none."""
     connection = with_role(workspace, "judge")
     if connection is None:
         return no_judge
-    return ConnectionJudge(connection, repeat=repeat, account=account, should_stop=should_stop)
+    return ConnectionJudge(connection, repeat=repeat, account=account, should_stop=should_stop, later=later)
 
 
 @contextmanager
@@ -193,9 +203,10 @@ def open_for(
     limits: Limits | None = None,
     account: Account | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    later: Callable[[NotYet], None] = lambda _: None,
 ) -> Iterator[Grader]:
     """``open_grader`` with the judge of ``workspace``, paid from ``account``; raises what it raises."""
-    judge = judge_of(workspace, repeat=repeat, account=account, should_stop=should_stop)
+    judge = judge_of(workspace, repeat=repeat, account=account, should_stop=should_stop, later=later)
     with open_grader(config, judge=judge, limits=limits) as grader:
         yield grader
 

@@ -6,7 +6,7 @@ answers that are there anew; only what is missing is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Count, QuerySet
@@ -32,7 +32,7 @@ from .paying import account_of
 
 RESCORED = 200  # answers graded in one go
 WORTH_PARKING = 3.0  # seconds; shorter waits are waited for
-JUDGED = 64  # prompts whose answers a judge scores together
+JUDGED = 64  # prompts whose answers a judge scores together, and answers it scores in one go
 SCORED = ["reward", "sub_rewards", "grader_errors", "notes", "judge_tokens", "grader_digest"]
 
 
@@ -57,6 +57,24 @@ class Plan:
         return digest([*shape, self.effort, self.form] if self.effort or self.form else shape)
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """By what answers are scored. ``late``: questions to its judge that had to wait and are still to be asked."""
+
+    config: JsonDict
+    grader: Grader
+    late: list[NotYet]
+
+    @property
+    def judged(self) -> bool:
+        return asks_a_judge(self.config)
+
+    @property
+    def together(self) -> int:
+        """Answers scored in one go; fewer where that takes long, as nothing is kept of a go that a worker dies in."""
+        return JUDGED if self.judged else RESCORED
+
+
 def grader_digest(config: JsonDict) -> str:
     return digest(config)
 
@@ -70,39 +88,50 @@ def collect(
     JobFailed where a cap leaves no money for the next call, and WaitUntil where the platform's rate limit leaves no
     room for a while; what was answered until then is kept.
     """
-    account = account_of(run, run.platform_connection, plan.model, purpose)
-    with open_for(run.workspace, config, account=account, should_stop=lambda: ctx.stopping) as grader:
-        _rescore(ctx, run, items, plan, config, grader)
-        _ask(ctx, run, items, plan, config, grader, account)
+    account, late = account_of(run, run.platform_connection, plan.model, purpose), list[NotYet]()
+
+    def halted() -> bool:
+        return ctx.stopping or ctx.slice_over
+
+    with open_for(run.workspace, config, account=account, should_stop=halted, later=late.append) as grader:
+        scoring = Scoring(config, grader, late)
+        _rescore(ctx, run, items, plan, scoring)
+        _ask(ctx, run, items, plan, scoring, account)
 
 
 def _mine(run: RFTJob, items: Iterable[SnapshotItem], plan: Plan):
     return Rollout.objects.filter(run=run, sampling_key=plan.key, item__in=[item.pk for item in items])
 
 
-def _rescore(
-    ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict, grader: Grader
-) -> None:
-    """Score anew what another grader scored, and what a judge did not answer; each once, whatever comes of it."""
-    scored_otherwise = _mine(run, items, plan).filter(error="").exclude(grader_digest=grader_digest(config))
-    for _ in _scored(ctx, scored_otherwise, items, config, grader):
+def _rescore(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, scoring: Scoring) -> None:
+    """Score anew what another grader scored, and what a judge did not answer; each once in a job, whatever comes of it,
+    but for questions that had to wait."""
+    mark = grader_digest(scoring.config)
+    place = f"tried {plan.key} {mark}"
+    tried = int(ctx.cursor.get(place, 0))
+    scored_otherwise = _mine(run, items, plan).filter(error="", pk__gt=tried).exclude(grader_digest=mark)
+    for last in _scored(ctx, scored_otherwise, items, scoring):
         ctx.check()
+        if scoring.late:
+            raise _later(scoring.late, ctx)
+        with ctx.batch() as batch:
+            batch.cursor = {**ctx.cursor, place: last}
+        if ctx.slice_over:
+            raise Again
 
 
-def _scored(
-    ctx: JobContext, rollouts: QuerySet[Rollout], items: list[SnapshotItem], config: JsonDict, grader: Grader
-) -> Iterator[None]:
-    """Scores ``rollouts``, which are answers to ``items``; stops after each part that is kept."""
-    mark, known = grader_digest(config), {item.pk: item_of(item.trace) for item in items}
+def _scored(ctx: JobContext, rollouts: QuerySet[Rollout], items: list[SnapshotItem], scoring: Scoring) -> Iterator[int]:
+    """Scores ``rollouts``, which are answers to ``items``; stops after each part that is kept, with its last key."""
+    mark, known = grader_digest(scoring.config), {item.pk: item_of(item.trace) for item in items}
     stale_pks = list(rollouts.order_by("pk").values_list("pk", flat=True))
-    for start in range(0, len(stale_pks), RESCORED):
-        stale = list(Rollout.objects.filter(pk__in=stale_pks[start : start + RESCORED]).order_by("pk"))
-        results = grader.grade_many([(make_sample(r.answer, r.tool_calls), known[r.item_id]) for r in stale])
+    for start in range(0, len(stale_pks), scoring.together):
+        stale = list(Rollout.objects.filter(pk__in=stale_pks[start : start + scoring.together]).order_by("pk"))
+        results = scoring.grader.grade_many([(make_sample(r.answer, r.tool_calls), known[r.item_id]) for r in stale])
         for rollout, result in zip(stale, results, strict=True):
-            _score(rollout, result, mark)
+            _score(rollout, result, mark, late=bool(scoring.late))
         with ctx.batch():
             Rollout.objects.bulk_update(stale, SCORED)
-        yield
+        yield stale[-1].pk
 
 
 def _ask(
@@ -110,8 +139,7 @@ def _ask(
     run: RFTJob,
     items: list[SnapshotItem],
     plan: Plan,
-    config: JsonDict,
-    grader: Grader,
+    scoring: Scoring,
     account: Account,
 ) -> None:
     have = dict(_mine(run, items, plan).values_list("item").annotate(n=Count("pk")).order_by())
@@ -120,7 +148,7 @@ def _ask(
     ctx.progress.begin("Asking the model", done=done, total=len(items) * plan.answers)
     if not todo:
         return
-    platform, judged = platform_for(run.platform_connection), asks_a_judge(config)
+    platform, judged = platform_for(run.platform_connection), scoring.judged
     requests = {item.pk: _request(item, plan, have.get(item.pk, 0)) for item in todo}
     keys = {item.pk: f"sample:{run.pk}:{plan.key}:{item.pk}:{have.get(item.pk, 0)}" for item in todo}
     halted: list[PlatformError | Cancelled | JobFailed | WaitUntil] = []
@@ -139,7 +167,7 @@ def _ask(
     def should_stop() -> bool:
         if not halted and ctx.stopping:
             halted.append(Cancelled())
-        return bool(halted) or ctx.slice_over
+        return bool(halted or scoring.late) or ctx.slice_over
 
     # Whatever ends the asking, answers on their way are waited for and kept: they are paid for.
     for item, answer in run_pool(allowed(), lambda item: platform.sample(requests[item.pk]), should_stop=should_stop):
@@ -153,18 +181,21 @@ def _ask(
             continue
         rollouts = _rollouts(run, item, plan, answer, have.get(item.pk, 0))
         if not judged:
-            _score_new(rollouts, item, config, grader)
+            _score_new(rollouts, item, scoring)
         _keep(ctx, rollouts, answer, account, keys[item.pk])
         if judged:  # an answer is kept before anybody waits for a judge, and many are judged at once
             unscored.append(item)
-        if len(unscored) == JUDGED and not halted:
-            _judge(ctx, run, unscored, plan, config, grader)
+        if len(unscored) >= JUDGED and not (halted or scoring.late or ctx.slice_over):
+            _judge(ctx, run, unscored, plan, scoring)
             unscored = []
     if halted:
         raise _ending(halted, ctx)
-    if ctx.slice_over:
-        raise Again
-    _judge(ctx, run, unscored, plan, config, grader)
+    if not scoring.late:
+        if ctx.slice_over:
+            raise Again
+        _judge(ctx, run, unscored, plan, scoring)
+    if scoring.late:
+        raise _later(scoring.late, ctx)
 
 
 def _keep(ctx: JobContext, rollouts: list[Rollout], answer: Sample | PlatformError, account: Account, key: str) -> None:
@@ -174,7 +205,7 @@ def _keep(ctx: JobContext, rollouts: list[Rollout], answer: Sample | PlatformErr
             expenses.settle(account, key, answer.usage.prompt_tokens, answer.usage.completion_tokens)
 
 
-def _ending(halted: list[PlatformError | Cancelled | JobFailed | WaitUntil], ctx: JobContext) -> Exception:
+def _ending(halted: Sequence[PlatformError | Cancelled | JobFailed | WaitUntil], ctx: JobContext) -> Exception:
     """The first thing that ended the asking, else the longest wait. Where only the slice was over, calls that had not
     left yet go on waiting for their turn in the next one."""
     waits = [stop for stop in halted if isinstance(stop, WaitUntil)]
@@ -184,12 +215,17 @@ def _ending(halted: list[PlatformError | Cancelled | JobFailed | WaitUntil], ctx
     return Again() if ctx.slice_over and longest.seconds < WORTH_PARKING else longest
 
 
-def _judge(
-    ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, config: JsonDict, grader: Grader
-) -> None:
-    """Score the answers to ``items`` that were kept without a score. Never stops halfway: other answers are coming."""
-    for _ in _scored(ctx, _mine(run, items, plan).filter(error="", grader_digest=""), items, config, grader):
-        pass
+def _later(late: list[NotYet], ctx: JobContext) -> Exception:
+    """How a slice ends in which a judge could not be asked everything."""
+    return _ending([WaitUntil(wait.retry_after or 0.0, str(wait)) for wait in late], ctx)
+
+
+def _judge(ctx: JobContext, run: RFTJob, items: list[SnapshotItem], plan: Plan, scoring: Scoring) -> None:
+    """Score the answers to ``items`` that were kept without a score. What the judge can't be asked now is left to the
+    next slice; nothing is raised, as other answers are coming."""
+    for _ in _scored(ctx, _mine(run, items, plan).filter(error="", grader_digest=""), items, scoring):
+        if scoring.late:
+            return
 
 
 def _request(item: SnapshotItem, plan: Plan, have: int) -> SampleRequest:
@@ -233,10 +269,10 @@ def _rollouts(run: RFTJob, item: SnapshotItem, plan: Plan, sample: Sample | Plat
     ]
 
 
-def _score_new(rollouts: list[Rollout], item: SnapshotItem, config: JsonDict, grader: Grader) -> None:
+def _score_new(rollouts: list[Rollout], item: SnapshotItem, scoring: Scoring) -> None:
     answered = [rollout for rollout in rollouts if not rollout.error]
-    mark, known = grader_digest(config), item_of(item.trace)
-    results = grader.grade_many([(make_sample(r.answer, r.tool_calls), known) for r in answered])
+    mark, known = grader_digest(scoring.config), item_of(item.trace)
+    results = scoring.grader.grade_many([(make_sample(r.answer, r.tool_calls), known) for r in answered])
     for rollout, result in zip(answered, results, strict=True):
         _score(rollout, result, mark)
 
@@ -246,7 +282,8 @@ def _about_this_prompt(error: PlatformError) -> bool:
     return error.status in (400, 413, 422)
 
 
-def _score(rollout: Rollout, result: GraderResult, mark: str) -> None:
+def _score(rollout: Rollout, result: GraderResult, mark: str, *, late: bool = False) -> None:
+    """``late``: a question that was not answered may be one that had to wait, so the score is not the last word."""
     rollout.reward = result.reward
     rollout.sub_rewards = result.sub_rewards
     rollout.grader_errors = [
@@ -254,5 +291,6 @@ def _score(rollout: Rollout, result: GraderResult, mark: str) -> None:
     ]
     rollout.notes = {name: clean_text(words) for name, words in result.notes.items()}
     rollout.judge_tokens = sum(usage.prompt_tokens + usage.completion_tokens for usage in result.usage.values())
-    silent = result.reward is None and any(e.kind == "model_grader_server_error" for e in result.errors)
+    unanswered = any(e.kind == "model_grader_server_error" for e in result.errors)
+    silent = unanswered and (late or result.reward is None)
     rollout.grader_digest = "" if silent else mark  # a judge that did not answer is asked again the next time

@@ -1,4 +1,4 @@
-"""One JSON request and its answer, with a sixth of the SDK's work: for questions, of which many are in flight.
+"""One JSON request and its answer, with less than half of the SDK's work: for questions, of which many are in flight.
 
 What goes wrong is raised as the SDK raises it, so that one table (``openai_errors``) says what that means. As with the
 SDK's client no redirect is followed, no proxy is read from the environment, no cookie is kept, nothing is tried again,

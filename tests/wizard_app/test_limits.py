@@ -77,12 +77,19 @@ def test_a_long_wait_parks_the_job_and_asks_nothing_meanwhile(
     assert emulator.count(*CHAT) == asked
 
 
+def judged_by(run: RFTJob, url: str, settings: Any, key: str = "sk-emulated") -> None:
+    config = load_preset("correctness").build(PresetContext())
+    services.choose_grader(run, save_grader(run.workspace, "Correct", config, by=None))
+    run.refresh_from_db()
+    settings.ALLOWED_PRIVATE_ENDPOINTS += [url.split("/")[2]]
+    judge = Connection(workspace=run.workspace, kind="openai", name="Judge", judge_model=openai.CHAT)
+    judge.set_credentials({"base_url": url, "api_key": key})
+    judge.save()
+
+
 def test_many_answers_are_judged_at_once(
     graded_run: RFTJob, account: Connection, emulator: openai.OpenAIEmulator, settings: Any
 ) -> None:
-    config = load_preset("correctness").build(PresetContext())
-    services.choose_grader(graded_run, save_grader(graded_run.workspace, "Correct", config, by=None))
-    graded_run.refresh_from_db()
     lock = threading.Lock()
     at_once = most_at_once = 0
 
@@ -97,10 +104,7 @@ def test_many_answers_are_judged_at_once(
         return json.dumps({"result": 0.5})
 
     with chat_server(judged) as chat:
-        settings.ALLOWED_PRIVATE_ENDPOINTS += [chat.url.split("/")[2]]
-        judge = Connection(workspace=graded_run.workspace, kind="openai", name="Judge", judge_model="wise")
-        judge.set_credentials({"base_url": chat.url, "api_key": "sk-emulated"})
-        judge.save()
+        judged_by(graded_run, chat.url, settings)
         job = start(graded_run, account)
         drain()
     job.refresh_from_db()
@@ -109,3 +113,37 @@ def test_many_answers_are_judged_at_once(
     rollouts = Rollout.objects.filter(run=graded_run)
     scored = set(rollouts.values_list("reward", "grader_digest", "error"))
     assert scored == {(0.5, grader_digest(graded_run.grader_config), "")}
+
+
+def test_judging_that_takes_longer_than_a_slice_goes_on_in_the_next(
+    graded_run: RFTJob, account: Connection, settings: Any
+) -> None:
+    def slowly(_body: Any) -> str:
+        time.sleep(0.1)
+        return json.dumps({"result": 0.5})
+
+    with chat_server(slowly) as chat:
+        judged_by(graded_run, chat.url, settings)
+        job = start(graded_run, account, size=30)
+        slices = drain(slice_seconds=0.25)
+    job.refresh_from_db()
+    rollouts = Rollout.objects.filter(run=graded_run)
+    assert (job.state, set(rollouts.values_list("reward", flat=True))) == (State.SUCCEEDED, {0.5})
+    asked = [json.dumps(body["messages"]) for body in chat.asked]
+    assert len(asked) == len(set(asked))
+    assert slices > 2
+
+
+def test_a_judge_whose_limit_has_no_room_parks_the_job(graded_run: RFTJob, account: Connection, settings: Any) -> None:
+    with openai.running() as other:
+        judged_by(graded_run, other.url, settings, other.key)
+        other.faults.append(Fault(*CHAT, 429, {"retry-after": "110"}))
+        job = start(graded_run, account, size=5)
+        drain(slice_seconds=0.4)
+        asked = other.count(*CHAT)
+    job.refresh_from_db()
+    assert (job.state, job.attempts, asked) == (State.WAITING, 0, 1)
+    assert 100 < (job.run_after - job.heartbeat_at).total_seconds() <= 110
+    assert set(Rollout.objects.filter(run=graded_run).values_list("reward", "grader_digest", "error")) == {
+        (None, "", "")
+    }
