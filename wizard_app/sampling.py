@@ -190,6 +190,11 @@ def _ask(
             unscored = []
     if halted:
         raise _ending(halted, ctx)
+    _judge_rest(ctx, run, unscored, plan, scoring)
+
+
+def _judge_rest(ctx: JobContext, run: RFTJob, unscored: list[SnapshotItem], plan: Plan, scoring: Scoring) -> None:
+    """Raises Again where the slice is over, WaitUntil where the judge has no room: what is unscored waits for that."""
     if not scoring.late:
         if ctx.slice_over:
             raise Again

@@ -97,6 +97,8 @@ def posted(process: int, url: str, headers: Mapping[str, str], body: Any, *, tim
         answer = Answered(response.status, response.headers, _bounded(response, url))
     except (HTTPError, OSError, TooLong) as error:
         _raise_as_sdk(error, url)
+    except ValueError:  # a header that can't be sent; the error's text holds the key
+        raise openai.APIConnectionError(request=httpx2.Request("POST", url)) from None
     if not 200 <= answer.status_code < 300:
         raise _refusal(answer, url)
     return answer

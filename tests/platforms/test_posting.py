@@ -201,3 +201,12 @@ def self_signed(path: Path) -> Path:
     )
     path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
     return path
+
+
+def test_a_key_that_can_be_no_header_is_in_no_error(emulator: openai.OpenAIEmulator) -> None:
+    broken = build("openai", {**emulator.credentials, "api_key": "sk-secret\nPART2"})
+    with pytest.raises(PlatformError) as failed:
+        broken.sample(QUESTION)
+    told = [failed.value, failed.value.__cause__, failed.value.__context__]
+    assert "broke" in str(failed.value)
+    assert not any("secret" in str(error) for error in told)
