@@ -7,7 +7,7 @@ to think much is another model.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 from rft_project.platforms.types import JsonDict, ModelInfo
 
@@ -74,13 +74,30 @@ def form_of(text: str) -> JsonDict | None:
     if not text.strip():
         return None
     try:
-        schema = json.loads(text)
+        schema = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise ValueError("The schema is not JSON.") from None
+    if not _storable(schema):
+        raise ValueError("The schema holds a character that can't be stored: NUL or half of a pair.")
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise ValueError('The schema must be a JSON object with "type": "object".')
     _check(schema, "the schema", 0)
     return {"type": "json_schema", "json_schema": {"name": FORM_NAME, "strict": True, "schema": schema}}
+
+
+def _storable(schema: Any) -> bool:
+    """Whether a database's JSON takes it."""
+    written = json.dumps(schema, ensure_ascii=False)
+    try:
+        written.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\\u0000" not in written
+
+
+def _no_number(word: str) -> NoReturn:
+    """Python reads NaN and Infinity; JSON has neither, and databases refuse them."""
+    raise ValueError(word)
 
 
 def schema_text(form: JsonDict | None) -> str:

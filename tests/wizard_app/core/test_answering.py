@@ -72,11 +72,17 @@ def test_a_schema_becomes_a_form_and_comes_back() -> None:
     assert (answering.form_of(" \n"), answering.schema_text(None)) == (None, "")
 
 
+UNSTORABLE = "The schema holds a character that can't be stored: NUL or half of a pair."
+
+
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
         ("{", "The schema is not JSON."),
         ("[" * 100_000, "The schema is not JSON."),
+        ('{"type": "object", "minimum": NaN}', "The schema is not JSON."),
+        (r'{"type": "object", "title": "\u0000"}', UNSTORABLE),
+        (r'{"type": "object", "title": "\ud800"}', UNSTORABLE),
         ('{"type": "array"}', 'The schema must be a JSON object with "type": "object".'),
         (json.dumps({**SCHEMA, "additionalProperties": True}), 'The schema must say "additionalProperties": false.'),
         (json.dumps({**SCHEMA, "required": []}), '"required" of the schema must name all of its properties.'),
