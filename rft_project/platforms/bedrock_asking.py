@@ -17,6 +17,7 @@ from .errors import PlatformError
 from .estimates import rated_tokens, text_tokens
 from .openai_embedding import clipped
 from .pacing import committed
+from .pool import persistently
 from .types import Sample, SampleRequest, Usage
 
 _Result = TypeVar("_Result")
@@ -93,9 +94,9 @@ def _together(calls: list[Callable[[], _Result]]) -> list[_Result]:
 
     def follow(call: Callable[[], _Result]) -> _Result:
         with committed(gone=lambda: first.done() and bool(first.exception()), paid=first.done):
-            return call()
+            return persistently(call)
 
     with ThreadPoolExecutor(min(len(calls), _AT_ONCE)) as pool:
-        first = pool.submit(copy_context().run, calls[0])
+        first = pool.submit(copy_context().run, persistently, calls[0])
         others = [pool.submit(follow, call) for call in calls[1:]]
         return [made.result() for made in [first, *others]]

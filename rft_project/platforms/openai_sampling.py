@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from .errors import PlatformError
 from .openai_protocol import OpenAIProtocol
 from .pacing import committed
+from .pool import persistently
 from .types import JsonDict, Sample, SampleRequest, Usage
 
 #: Models that think before they answer take no temperature and count their thoughts among the answer's tokens.
@@ -36,7 +38,7 @@ class ChatModels(OpenAIProtocol):
         one_by_one = _one_by_one(request)
         samples = [super().sample(one_by_one[0])]
         with committed():
-            samples += [super(ChatModels, self).sample(single) for single in one_by_one[1:]]
+            samples += [persistently(partial(super(ChatModels, self).sample, single)) for single in one_by_one[1:]]
         usage = Usage(
             prompt_tokens=sum(s.usage.prompt_tokens for s in samples),
             completion_tokens=sum(s.usage.completion_tokens for s in samples),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
@@ -76,6 +78,19 @@ def run_pool(
     finally:
         stop.set()
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def persistently(call: Callable[[], Result], *, attempts: int = 3) -> Result:
+    """``call()``, tried again after a second or two where that may help: for one call of a question whose other calls
+    are paid for, and would be made anew with it. Raises its last PlatformError."""
+    for attempt in itertools.count(1):
+        try:
+            return call()
+        except PlatformError as error:
+            if isinstance(error, NotYet) or not should_retry(error, attempt, attempts):
+                raise
+            time.sleep(delay(attempt, None, random.random()))
+    raise AssertionError("unreachable")
 
 
 def _patiently(

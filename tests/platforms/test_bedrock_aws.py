@@ -400,6 +400,11 @@ class TestAsking:
             sample = platform.sample(ask(messages=messages, tools=tools))
             assert [answer.finish_reason for answer in sample.answers] == ["stop"]
 
+    def test_answers_that_are_paid_for_are_kept_where_one_call_fails_for_a_moment(self, platform, emulator) -> None:
+        emulator.faults.append(Fault("POST", "/model/", 503, skip=1))
+        assert len(platform.sample(ask(n=3)).answers) == 3
+        assert [path.endswith("/converse") for _, path in emulator.requests].count(True) == 4
+
     def test_a_schema_is_kept(self, platform) -> None:
         schema = {"type": "object", "properties": {"topic": {"type": "string"}}, "required": ["topic"]}
         given = {"type": "json_schema", "json_schema": {"name": "t", "schema": schema}}

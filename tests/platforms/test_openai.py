@@ -192,6 +192,12 @@ class TestOpenAI(PlatformContract):
         assert emulator.count("POST", "/chat/completions") == 4
         assert sample.usage.completion_tokens == 3 * (8 + len(sample.answers[0].text) // 4 + 1)
 
+    def test_answers_that_are_paid_for_are_kept_where_one_call_fails_for_a_moment(self, platform, emulator) -> None:
+        emulator.faults.append(Fault("POST", "/chat/completions", 503, skip=2))
+        sample = platform.sample(SampleRequest(model=openai.TRAINABLE, messages=[_user("x")], n=3, seed=1))
+        assert len(sample.answers) == 3
+        assert emulator.count("POST", "/chat/completions") == 5  # three at once, then one by one, the second twice
+
     def test_how_long_a_model_thinks_is_said_to_models_that_think(self, platform, emulator) -> None:
         tokens = {}
         for effort in ("low", "high"):
