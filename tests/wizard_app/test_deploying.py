@@ -18,8 +18,9 @@ from tests.emulators.faults import Fault
 from tests.emulators.policy import Policy, replies_for
 from tests.worker import drain
 from wizard_app import deploying, flow, services
+from wizard_app.core.outcome import Pair, judge
 from wizard_app.models import Deployment, RFTJob
-from wizard_app.schemas import Stored, TrainResult
+from wizard_app.schemas import ResultsSummary, Stored, TrainResult
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -296,3 +297,16 @@ def test_a_checkpoint_is_deployed_beside_the_final_model(run, account, owner, cl
     assert deploying.promotable(standing[earlier]) == {}  # both stand already
     with pytest.raises(services.Refused, match="Choose a model of this run's training"):
         deploying.deploy(run, model="another", by=owner)
+
+
+@pytest.mark.parametrize(
+    ("after", "offered", "left_out"),
+    [(1.0, "Deploy your model and try it.", "Deploy all the same"), (0.1, "Deploy all the same", "Deploy your model")],
+)
+def test_a_model_that_is_no_better_is_not_deployed_next(run, owner, client_of, after, offered, left_out) -> None:
+    pairs = [Pair(number, 0.1, after, None) for number in range(40)]
+    summary = ResultsSummary(outcome=judge(pairs), base_key="b", tuned_key="t")
+    services.finish_step(run, flow.RESULTS, Stored(), summary)
+    page = client_of(owner).get(reverse("wizard:results", args=[run.pk])).content.decode()
+    assert offered in page
+    assert left_out not in page

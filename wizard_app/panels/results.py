@@ -63,6 +63,11 @@ class ResultsPanel:
     hosting: str = ""  # what a deployment costs while it stands
 
     @property
+    def worth(self) -> bool:
+        """Whether the comparison speaks for the tuned model."""
+        return self.summary is not None and self.summary.outcome.verdict in (Verdict.IMPROVED, Verdict.MARGINAL)
+
+    @property
     def offers(self) -> bool:
         """Whether there is anything to choose beside what the one press deploys."""
         return self.form is not None and (bool(self.form.bounds) or len(self.form.models) > 1)
