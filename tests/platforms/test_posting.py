@@ -133,8 +133,11 @@ def test_proxies_of_the_environment_are_not_asked(
 
 
 @contextmanager
-def listening(answers: list[bytes], context: ssl.SSLContext | None = None) -> Iterator[tuple[int, list[bytes]]]:
-    """A server that gives one connection each of ``answers``, and ends it without a word; what it was sent."""
+def listening(
+    answers: list[bytes], context: ssl.SSLContext | None = None, ended: threading.Semaphore | None = None
+) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that gives one connection each of ``answers``, and ends it without a word; what it was sent. ``ended``
+    is released after each."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -147,6 +150,8 @@ def listening(answers: list[bytes], context: ssl.SSLContext | None = None) -> It
                         while not asked[-1].endswith(b"}"):
                             asked[-1] += wire.recv(65_536)
                         wire.sendall(answer)
+                    if ended is not None:
+                        ended.release()
                 except OSError:
                     continue
 
@@ -162,9 +167,11 @@ def answer_of(body: bytes, *headers: str) -> bytes:
 
 
 def test_a_connection_that_the_server_dropped_is_not_used_again() -> None:
-    with listening([answer_of(b"{}", "content-length: 2")] * 3) as (port, asked):
+    ended = threading.Semaphore(0)
+    with listening([answer_of(b"{}", "content-length: 2")] * 3, ended=ended) as (port, asked):
         for _ in range(3):
             posted(os.getpid(), f"http://127.0.0.1:{port}/v1/chat/completions", {}, {"n": 1}, timeout=5.0)
+            assert ended.acquire(timeout=5)
     assert len(asked) == 3
 
 
