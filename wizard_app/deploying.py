@@ -88,7 +88,7 @@ def _key(run: RFTJob, model: str) -> str:
     has had its key, whatever model stands behind it by now."""
     key = f"{run.training_key}:deploy:{sha256(model.encode()).hexdigest()[:12]}"
     never_stood = Q(state=State.FAILED.value, handle="")
-    had = run.deployments.filter(key__startswith=key).exclude(never_stood).distinct().count()
+    had = run.deployments.filter(key__startswith=key).exclude(never_stood).count()
     return f"{key}:{had}" if had else key
 
 

@@ -72,6 +72,7 @@ def test_two_presses_make_one_that_is_looked_at_until_it_answers(run, account, o
     page = client_of(owner).get(made.get_absolute_url()).content.decode()
     assert "Ours is making it ready" in page
     assert "The platform says “Creating”." in page
+    assert ">Stop<" in page
     (standing,) = account.deployments.values()
     standing["active_at"] = 0.0
     drain(jump=True)
@@ -276,6 +277,9 @@ def test_one_that_its_platform_took_away_is_found_gone(run, account, owner, clie
     drain(jump=True)
     check = reverse("wizard:do_look", args=[run.pk, made.pk])
     client_of(owner).post(check)
+    looking = client_of(owner).get(made.get_absolute_url()).content.decode()
+    assert 'aria-label="Progress"' in looking
+    assert ">Stop<" not in looking  # it would take back what answers; Undeploy asks first
     drain(jump=True)
     made.refresh_from_db()
     assert made.answers
