@@ -9,9 +9,11 @@ import pytest
 from rft_project.platforms import PlatformError, build
 from tests.emulators.bedrock import Fault
 
-from .test_bedrock_aws import TOOL, ask, emulator, platform
+from .test_bedrock_aws import ask, emulator, platform
 
 __all__ = ["emulator", "platform"]
+
+TOOL = {"name": "lookup", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}}
 
 
 class TestAsking:

@@ -31,7 +31,6 @@ CALLABLE = {
     "type": "function",
     "function": {"name": "f", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}},
 }
-TOOL = {"name": "lookup", "description": "Look it up.", "parameters": {"type": "object", "properties": {}}}
 
 
 @pytest.fixture
